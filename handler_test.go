@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// testServer serves h as main does, on a free port, and returns its address.
+func testServer(t *testing.T, h *handler) string {
+	t.Helper()
+	ts := httptest.NewUnstartedServer(nil)
+	ts.Config = newServer(h)
+	ts.Start()
+	t.Cleanup(ts.Close)
+	return ts.Listener.Addr().String()
+}
+
+// roundTrip writes raw to a new connection to addr and returns the response to
+// method, its body, and the address it was asked from.
+func roundTrip(t *testing.T, addr, method, raw string) (res *http.Response, body, peer string) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	go io.WriteString(c, raw) // on its own, because the server may answer before it ends
+	res, body = readResponse(t, bufio.NewReader(c), method)
+	return res, body, c.LocalAddr().String()
+}
+
+func readResponse(t *testing.T, r *bufio.Reader, method string) (*http.Response, string) {
+	t.Helper()
+	res, err := http.ReadResponse(r, &http.Request{Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+func TestPaths(t *testing.T) {
+	const (
+		methods = "method not allowed; use GET or HEAD\n"
+		paths   = "not found; try /hello, /healthz or /debug/pprof/\n"
+	)
+	addr := testServer(t, newHandler())
+	for _, test := range []struct {
+		request string // without the Host field
+		status  int
+		body    string // "" is any
+		field   string // "" is any
+		value   string
+	}{
+		{"GET /hello HTTP/1.1", 200, "GET /hello HTTP/1.1\nHost: test\n", "Content-Type", "text/plain; charset=utf-8"},
+		{"HEAD /hello HTTP/1.1", 200, "", "Content-Length", "32"},
+		{"PURGE /hello?a=%20&b HTTP/1.1", 200, "PURGE /hello?a=%20&b HTTP/1.1\nHost: test\n", "", ""},
+		{"GET http://other/hello HTTP/1.1", 200, "GET http://other/hello HTTP/1.1\nHost: other\n", "", ""},
+		{"GET /hello/ HTTP/1.1", 404, paths, "", ""},
+		{"GET /healthz HTTP/1.1", 200, "ok\n", "Content-Type", "text/plain; charset=utf-8"},
+		{"HEAD /healthz HTTP/1.1", 200, "", "", ""},
+		{"POST /healthz HTTP/1.1", 405, methods, "Allow", "GET, HEAD"},
+		{"OPTIONS /healthz HTTP/1.1", 405, methods, "Allow", "GET, HEAD"},
+		{"GET / HTTP/1.1", 404, paths, "Content-Type", "text/plain; charset=utf-8"},
+		{"OPTIONS * HTTP/1.1", 404, paths, "", ""},
+		{"CONNECT test:80 HTTP/1.1", 404, paths, "", ""},
+		{"GET http://test HTTP/1.1", 404, paths, "", ""},
+		{"GET /debug/vars HTTP/1.1", 404, paths, "", ""},
+		{"GET /debug/pprof HTTP/1.1", 307, "", "Location", "/debug/pprof/"},
+		{"GET /debug/pprof/ HTTP/1.1", 200, "", "Content-Type", "text/html; charset=utf-8"},
+		{"GET /debug/pprof/cmdline HTTP/1.1", 200, strings.Join(os.Args, "\x00"), "", ""},
+		{"GET /debug/pprof/symbol HTTP/1.1", 200, "num_symbols: 1\n", "", ""},
+		{"GET /debug/pprof/profile?seconds=1 HTTP/1.1", 200, "", "Content-Type", "application/octet-stream"},
+		{"GET /debug/pprof/trace?seconds=0.1 HTTP/1.1", 200, "", "Content-Type", "application/octet-stream"},
+		{"GET /debug/pprof/none HTTP/1.1", 404, "Unknown profile\n", "", ""},
+	} {
+		t.Run(test.request, func(t *testing.T) {
+			method, _, _ := strings.Cut(test.request, " ")
+			res, body, _ := roundTrip(t, addr, method, test.request+"\r\nHost: test\r\n\r\n")
+			if res.StatusCode != test.status {
+				t.Errorf("status %d, want %d", res.StatusCode, test.status)
+			}
+			if test.body != "" && body != test.body {
+				t.Errorf("body %q, want %q", body, test.body)
+			}
+			if got := res.Header.Get(test.field); test.field != "" && got != test.value {
+				t.Errorf("%s: %q, want %q", test.field, got, test.value)
+			}
+		})
+	}
+	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
+		res, _, _ := roundTrip(t, addr, "GET", "GET /debug/pprof/"+name+" HTTP/1.1\r\nHost: test\r\n\r\n")
+		if res.StatusCode != 200 {
+			t.Errorf("/debug/pprof/%s: status %d", name, res.StatusCode)
+		}
+	}
+}
+
+func TestHelloFields(t *testing.T) {
+	addr := testServer(t, newHandler())
+	res, body, peer := roundTrip(t, addr, "GET", "GET /hello HTTP/1.1\r\n"+
+		"x-b: 2\r\nHost: test\r\nX-A: \r\nx-B: 1\r\nCookie: a=b\r\n\r\n")
+	if want := "GET /hello HTTP/1.1\nHost: test\nCookie: a=b\nX-A: \nX-B: 2\nX-B: 1\n"; body != want {
+		t.Errorf("body\n%swant\n%s", body, want)
+	}
+	hostname, _ := os.Hostname()
+	for field, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff",
+		"Cache-Control":          "no-store",
+		"Served-By":              hostname,
+		"Remote-Addr":            peer,
+		"Content-Length":         strconv.Itoa(len(body)),
+	} {
+		if got := res.Header[field]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %q, want %q", field, got, want)
+		}
+	}
+}
+
+func TestHelloHTTP10(t *testing.T) {
+	addr := testServer(t, newHandler())
+	_, body, _ := roundTrip(t, addr, "GET", "GET /hello HTTP/1.0\r\n\r\n")
+	if want := "GET /hello HTTP/1.0\n"; body != want {
+		t.Errorf("body %q, want %q", body, want)
+	}
+}
+
+func TestHelloHTTP2(t *testing.T) {
+	addr := testServer(t, newHandler())
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	defer tr.CloseIdleConnections()
+	req, _ := http.NewRequest("POST", "http://"+addr+"/hello?x", io.MultiReader(strings.NewReader("body")))
+	req.Header = http.Header{"X-B": {"2", "1"}, "Accept": {"*/*"}, "User-Agent": {"test"}, "Accept-Encoding": {"br"}}
+	res, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	want := "POST /hello?x HTTP/2.0\n:authority: " + addr + "\naccept: */*\naccept-encoding: br\nuser-agent: test\nx-b: 2\nx-b: 1\n"
+	if string(body) != want {
+		t.Errorf("body\n%swant\n%s", body, want)
+	}
+}
+
+func TestBodies(t *testing.T) {
+	addr := testServer(t, newHandler())
+	chunk := func(n int) string { return fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("a", n)) }
+	const tooLarge = "request body over 10485760 bytes\n"
+	for _, test := range []struct {
+		name, field, body string
+		status            int
+		response          string // "" is the echo
+	}{
+		{"empty", "Content-Length: 0", "", 200, ""},
+		{"short", "Content-Length: 4", "body", 200, ""},
+		{"largest", "Content-Length: 10485760", strings.Repeat("a", maxBodyBytes), 200, ""},
+		{"too large", "Content-Length: 10485761", strings.Repeat("a", maxBodyBytes+1), 413, tooLarge},
+		{"too large, told beforehand", "Content-Length: 10485761\r\nExpect: 100-continue", "", 413, tooLarge},
+		{"chunked", "Transfer-Encoding: chunked", chunk(4) + chunk(0), 200, ""},
+		{"chunked, largest", "Transfer-Encoding: chunked", chunk(maxBodyBytes) + chunk(0), 200, ""},
+		{"chunked, too large", "Transfer-Encoding: chunked", chunk(maxBodyBytes) + chunk(1) + chunk(0), 413, tooLarge},
+		{"chunked badly", "Transfer-Encoding: chunked", "x\r\n", 400, "request body: invalid byte in chunk length\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			res, body, _ := roundTrip(t, addr, "POST", "POST /hello HTTP/1.1\r\nHost: test\r\n"+test.field+"\r\n\r\n"+test.body)
+			if res.StatusCode != test.status {
+				t.Errorf("status %d, want %d", res.StatusCode, test.status)
+			}
+			if test.response != "" && body != test.response {
+				t.Errorf("body %q, want %q", body, test.response)
+			}
+			if test.response == "" && !strings.HasPrefix(body, "POST /hello HTTP/1.1\nHost: test\n") {
+				t.Errorf("body %q is no echo", body)
+			}
+		})
+	}
+}
+
+func TestHeadLimit(t *testing.T) {
+	addr := testServer(t, newHandler())
+	const begin, end = "GET /hello HTTP/1.1\r\nHost: test\r\nX: ", "\r\n\r\n"
+	for over, status := range map[int]int{0: 200, 4097: 431} {
+		value := bytes.Repeat([]byte("a"), maxHeadBytes-len(begin+end)+over)
+		res, _, _ := roundTrip(t, addr, "GET", begin+string(value)+end)
+		if res.StatusCode != status {
+			t.Errorf("head of 1 MiB and %d bytes: status %d, want %d", over, res.StatusCode, status)
+		}
+	}
+}
+
+// A connection goes on after a body that was read and after one that wasn't.
+func TestKeepAlive(t *testing.T) {
+	c, err := net.Dial("tcp", testServer(t, newHandler()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for _, path := range []string{"/hello", "/nowhere", "/hello"} {
+		io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+		readResponse(t, r, "POST")
+	}
+}
+
+func TestHealthzWhileStopping(t *testing.T) {
+	h := newHandler()
+	h.stopping.Store(true)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil))
+	if w.Code != 503 || w.Body.String() != "shutting down\n" {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}

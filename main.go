@@ -1,0 +1,199 @@
+// Httpserver echoes the header of each request it gets, answers health checks
+// and opens itself to go tool pprof, logging through glog.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/golang/glog"
+)
+
+// What a client may take of the server's time and memory.
+const (
+	headTimeout     = 10 * time.Second  // to send the head
+	requestTimeout  = 30 * time.Second  // to send the whole request
+	responseTimeout = 30 * time.Second  // to take the response
+	idleTimeout     = 120 * time.Second // between requests
+	maxHeadBytes    = 1 << 20           // taken surely; 431 surely past 4096 more
+)
+
+// stopTimeout is what requests in flight get to end once the server stops.
+const stopTimeout = 20 * time.Second
+
+// Our own flags. They stand apart from glog's, which register themselves on
+// flag.CommandLine, so that -help can list ours first.
+var (
+	flags       = flag.NewFlagSet("httpserver", flag.ContinueOnError)
+	addr        = flags.String("addr", "127.0.0.1:8000", "listen `address`; port 0 picks a free one, and the log names it")
+	showVersion = flags.Bool("version", false, "print module, version and Go version, then exit")
+)
+
+const usage = `Usage: httpserver [flags]
+
+Httpserver echoes the header of each request to /hello, answers health checks
+on /healthz and serves its own profiles under /debug/pprof/.
+
+	$ httpserver
+	Serve on 127.0.0.1:8000; try "curl localhost:8000/hello".
+
+	$ httpserver -addr=:8000 -v=4
+	Serve on every address of this machine, and log the head of each request.
+
+	$ httpserver -logtostderr=false -log_dir=/var/log
+	Log to glog's files instead of stderr.
+
+Flags:
+`
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+// run serves until it is told to stop and returns the exit status: 0 after a
+// clean stop, 1 when it can't serve, 2 for a wrong command line.
+func run(args []string) int {
+	glogFlags := defineFlags()
+	switch err := flag.CommandLine.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Print(usage)
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
+		fmt.Print("\nglog's flags:\n")
+		glogFlags.PrintDefaults()
+		return 0
+	case err != nil:
+		return fail(2, "%v", err)
+	case flag.NArg() > 0:
+		return fail(2, "unexpected argument %q: httpserver takes flags only", flag.Arg(0))
+	case *showVersion:
+		fmt.Println(versionLine())
+		return 0
+	}
+	if host, port, err := net.SplitHostPort(*addr); err != nil {
+		return fail(2, "-addr %q: want host:port or :port: %v", *addr, err)
+	} else if _, err := net.LookupPort("tcp", port); err != nil {
+		return fail(2, "-addr %q: want a port from 0 to 65535 after %q: %v", *addr, host+":", err)
+	}
+	// Where -log_dir can't be written, glog would log to the system's temporary
+	// directory without a word.
+	if dir := flag.Lookup("log_dir").Value.String(); dir != "" {
+		f, err := os.CreateTemp(dir, "httpserver")
+		if err != nil {
+			return fail(1, "-log_dir %q: %v", dir, err)
+		}
+		f.Close()
+		os.Remove(f.Name())
+	}
+	ln, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return fail(1, "-addr %q: %v", *addr, err)
+	}
+	defer glog.Flush()
+	return serve(ln)
+}
+
+// defineFlags gives glog's flags our defaults, joins ours to them on
+// flag.CommandLine, and returns glog's alone, for -help.
+func defineFlags() *flag.FlagSet {
+	v := flag.Lookup("v")
+	v.Usage = "log `level`: 0 starts, stops and faults; 2 a line a request; 3 also /healthz; 4 also each request's head"
+	for f, value := range map[*flag.Flag]string{v: "2", flag.Lookup("logtostderr"): "true"} {
+		f.Value.Set(value)
+		f.DefValue = value
+	}
+	glogFlags := flag.NewFlagSet("glog", flag.ContinueOnError)
+	glogFlags.SetOutput(os.Stdout)
+	flag.VisitAll(func(f *flag.Flag) { glogFlags.Var(f.Value, f.Name, f.Usage) })
+
+	flag.CommandLine.Init("httpserver", flag.ContinueOnError)
+	flag.CommandLine.SetOutput(io.Discard) // run reports the error itself, in one line
+	flags.VisitAll(func(f *flag.Flag) { flag.Var(f.Value, f.Name, f.Usage) })
+	return glogFlags
+}
+
+// fail prints one line on stderr and returns status.
+func fail(status int, format string, a ...any) int {
+	fmt.Fprintf(os.Stderr, "httpserver: "+format+"\n", a...)
+	return status
+}
+
+// versionLine returns the module, its version and the Go version. The version
+// holds the revision where the go command saw one, and is "(devel)" elsewhere.
+func versionLine() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "httpserver, built without module support"
+	}
+	return fmt.Sprintf("%s %s %s", info.Main.Path, info.Main.Version, info.GoVersion)
+}
+
+// serve answers requests on ln until a signal ends it, and returns the exit
+// status. On SIGINT or SIGTERM ln is closed and requests in flight get
+// stopTimeout to end; a second signal ends them at once.
+func serve(ln net.Listener) int {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+
+	h := newHandler()
+	srv := newServer(h)
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	glog.Infof("%s listening on http://%s", versionLine(), ln.Addr())
+	select {
+	case err := <-failed:
+		glog.Errorf("listening on %s: %v", ln.Addr(), err)
+		return 1
+	case sig := <-signals:
+		glog.Infof("stopping (%v): requests in flight have %v to end", sig, stopTimeout)
+	}
+
+	h.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- srv.Shutdown(ctx) }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			glog.Errorf("stopped: requests not ended after %v were cut", stopTimeout)
+			return 1
+		}
+	case sig := <-signals:
+		glog.Errorf("stopped at once (%v again): requests in flight were cut", sig)
+		return 1
+	}
+	glog.Info("stopped")
+	return 0
+}
+
+// newServer returns a server of h within the limits above, for HTTP/1.1 and,
+// by prior knowledge, HTTP/2.
+func newServer(h *handler) *http.Server {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      responseTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeadBytes - 4096, // net/http reads from 4096 to 8192 more before it says 431
+		ErrorLog:          glog.NewStandardLogger("ERROR"),
+		Protocols:         new(http.Protocols),
+
+		// OPTIONS * is for our handler as well, so that it gets into the log.
+		DisableGeneralOptionsHandler: true,
+	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	return srv
+}

@@ -1,0 +1,476 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"debug/elf"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the built program, which the tests here run as a user does.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "httpserver")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "httpserver")
+	args := []string{"build", "-cover", "-o", binary}
+	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+		return 1
+	}
+	os.Setenv("GOCOVERDIR", dir)
+	flag.Parse()
+	if f := flag.Lookup("test.gocoverdir"); f.Value.String() != "" { // make cover sets it
+		os.Setenv("GOCOVERDIR", f.Value.String())
+	}
+	return m.Run()
+}
+
+// A process is the built program, running.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	addr string // it listens on
+	done chan struct{}
+
+	mu     sync.Mutex
+	cond   sync.Cond // on stderr and done
+	stderr bytes.Buffer
+}
+
+// start starts the program on a free port with args added, waits until it
+// listens, and kills it when the test ends.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, done: make(chan struct{})}
+	p.cond.L = &p.mu
+	p.cmd = exec.Command(binary, append([]string{"-addr=127.0.0.1:0"}, args...)...)
+	p.cmd.Stderr = p
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.cmd.Wait()
+		close(p.done)
+		p.cond.Broadcast()
+	}()
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-p.done
+		if t.Failed() {
+			t.Logf("stderr of httpserver %v:\n%s", args, p.log())
+		}
+	})
+	p.addr = p.waitLog(`listening on http://(\S+)`)[1]
+	return p
+}
+
+// Write takes what the process writes on stderr.
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.cond.Broadcast()
+	return p.stderr.Write(b)
+}
+
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stderr.String()
+}
+
+// waitLog waits until the process's stderr matches pattern and returns the
+// submatches. It fails the test if the process ends without a match.
+func (p *process) waitLog(pattern string) []string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		if m := re.FindStringSubmatch(p.stderr.String()); m != nil {
+			return m
+		}
+		select {
+		case <-p.done:
+			p.t.Fatalf("stderr of a process that ended has no match for %s:\n%s", pattern, &p.stderr)
+		default:
+		}
+		p.cond.Wait()
+	}
+}
+
+func (p *process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// wait waits until the process ends and checks its exit status.
+func (p *process) wait(status int) {
+	p.t.Helper()
+	<-p.done
+	if got := p.cmd.ProcessState.ExitCode(); got != status {
+		p.t.Errorf("exit status %d, want %d", got, status)
+	}
+}
+
+// dial connects to the process.
+func (p *process) dial() net.Conn {
+	p.t.Helper()
+	c, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// post begins a request and returns when the server has its head and half its
+// body; the other half is "dy".
+func (p *process) post() net.Conn {
+	p.t.Helper()
+	c := p.dial()
+	io.WriteString(c, "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbo")
+	p.waitLog(`> "POST /hello`) // needs -v=4
+	return c
+}
+
+func TestStop(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			p := start(t, "-v=4")
+			c := p.post()
+			p.signal(sig)
+			p.waitLog("stopping")
+			for { // the listener is closed just after the log line
+				c, err := net.Dial("tcp", p.addr)
+				if err != nil {
+					break
+				}
+				c.Close()
+			}
+			io.WriteString(c, "dy")
+			if res, _ := readResponse(t, bufio.NewReader(c), "POST"); res.StatusCode != 200 {
+				t.Errorf("status %d for the request in flight", res.StatusCode)
+			}
+			p.wait(0)
+			p.waitLog(`(?m)\] stopped$`)
+		})
+	}
+}
+
+func TestStopTwice(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-v=4")
+	p.post()
+	p.signal(syscall.SIGTERM)
+	p.waitLog("stopping")
+	p.signal(syscall.SIGINT)
+	p.wait(1)
+	p.waitLog(`stopped at once \(interrupt again\)`)
+}
+
+// A request that doesn't end is cut after stopTimeout.
+func TestStopTimeout(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-v=4")
+	p.post()
+	p.signal(syscall.SIGTERM)
+	p.wait(1)
+	p.waitLog("stopped: requests not ended after 20s were cut")
+}
+
+// A client that sends half of something is let go in time, and told if its
+// head was whole.
+func TestSlowClients(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	for name, test := range map[string]struct{ sent, response string }{
+		"nothing":     {"", ""},
+		"half a head": {"GET /hello HTTP/1.1\r\nHost:", ""},
+		"half a body": {"POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbo", "HTTP/1.1 408 Request Timeout\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := p.dial()
+			io.WriteString(c, test.sent)
+			response, err := io.ReadAll(c)
+			if err != nil {
+				t.Error(err)
+			}
+			if !strings.HasPrefix(string(response), test.response) || test.response == "" && len(response) > 0 {
+				t.Errorf("response %q, want %q", response, test.response)
+			}
+		})
+	}
+}
+
+// A client that takes no response is let go in time.
+func TestClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	c := p.dial()
+	request := "GET /hello HTTP/1.1\r\nHost: test\r\nX: " + strings.Repeat("a", 1<<19) + "\r\n\r\n"
+	for { // until the server takes no more and then closes
+		if _, err := io.WriteString(c, request); err != nil {
+			break
+		}
+	}
+}
+
+func TestBadStarts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	addr := taken.Addr().String()
+	for _, test := range []struct {
+		args   []string
+		status int
+		line   string
+	}{
+		{[]string{"-addr=" + addr}, 1, `-addr "` + addr + `": listen tcp ` + addr + ": bind: address already in use"},
+		{[]string{"-addr=192.0.2.1:0"}, 1, `-addr "192.0.2.1:0": listen tcp 192.0.2.1:0: bind: cannot assign requested address`},
+		{[]string{"-addr=localhost"}, 2, `-addr "localhost": want host:port or :port: address localhost: missing port in address`},
+		{[]string{"-addr=:65536"}, 2, `-addr ":65536": want a port from 0 to 65535 after ":": address 65536: invalid port`},
+		{[]string{"-nosuch"}, 2, "flag provided but not defined: -nosuch"},
+		{[]string{"-v=x"}, 2, `invalid value "x" for flag -v: strconv.Atoi: parsing "x": invalid syntax`},
+		{[]string{"serve"}, 2, `unexpected argument "serve": httpserver takes flags only`},
+		{[]string{"-log_dir=/nosuch"}, 1, `-log_dir "/nosuch": open /nosuch/httpserver`},
+	} {
+		cmd := exec.Command(binary, test.args...)
+		stdout, err := cmd.Output()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != test.status {
+			t.Errorf("%q: %v, want exit status %d", test.args, err, test.status)
+			continue
+		}
+		stderr := string(exit.Stderr)
+		if !strings.HasPrefix(stderr, "httpserver: "+test.line) || strings.Count(stderr, "\n") != 1 || len(stdout) > 0 {
+			t.Errorf("%q: stderr %q, want %q, and no stdout: %q", test.args, stderr, test.line, stdout)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	help, err := exec.Command(binary, "-v=9", "-help").Output()
+	if err != nil {
+		t.Error(err)
+	}
+	last := 0
+	for _, want := range []string{
+		"$ httpserver\n", "-addr address\n", `(default "127.0.0.1:8000")`, "glog's flags:\n",
+		"-log_dir", "-logtostderr\n", "(default true)", "-v level\n", "(default 2)\n  -vmodule",
+	} {
+		i := bytes.Index(help[last:], []byte(want))
+		if i < 0 {
+			t.Errorf("-help doesn't say %q after %q:\n%s", want, help[:last], help)
+		}
+		last += max(i, 0)
+	}
+	version, err := exec.Command(binary, "-version").Output()
+	if err != nil || !regexp.MustCompile(`^httpserver \S+ go1\.\d+\S*\n$`).Match(version) {
+		t.Errorf("-version says %q, %v", version, err)
+	}
+}
+
+// TestLogLevels sends the same requests at each level and looks at every line
+// of the log.
+func TestLogLevels(t *testing.T) {
+	const (
+		hello  = `127.0.0.1:\d+ "GET /hello\?%22 HTTP/1.1" 200 \d+ \S+ "a\\"b\\tc"`
+		health = `127.0.0.1:\d+ "HEAD /healthz HTTP/1.1" 200 0 \S+ ""`
+		begin  = `httpserver \S+ go\S+ listening on http://127.0.0.1:\d+`
+	)
+	end := []string{`stopping \(interrupt\): .*`, "stopped"}
+	head := func(line string) string { return `127.0.0.1:\d+ > "` + line + `"` }
+	for level, want := range map[string][]string{
+		"0": {begin},
+		"2": {begin, hello},
+		"3": {begin, hello, health},
+		"4": {begin,
+			head(`GET /hello\?%22 HTTP/1.1`), head("Host: test"), head(`Authorization: \*\*\*`), head(`Cookie: \*\*\*`),
+			head(`Proxy-Authorization: \*\*\*`), head(`User-Agent: a\\"b\\tc`), hello,
+			head("HEAD /healthz HTTP/1.1"), head("Host: test"), health},
+	} {
+		t.Run("v="+level, func(t *testing.T) {
+			p := start(t, "-v="+level)
+			roundTrip(t, p.addr, "GET", "GET /hello?%22 HTTP/1.1\r\nHost: test\r\nUser-Agent: a\"b\tc\r\n"+
+				"authorization: secret\r\nProxy-Authorization: secret\r\nCookie: secret\r\n\r\n")
+			roundTrip(t, p.addr, "HEAD", "HEAD /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+			p.signal(syscall.SIGINT)
+			p.wait(0)
+			lines := strings.Split(strings.TrimSuffix(p.log(), "\n"), "\n")
+			want := append(want, end...)
+			for i := range max(len(lines), len(want)) {
+				if i >= len(lines) || i >= len(want) {
+					t.Fatalf("%d lines, want %d:\n%s", len(lines), len(want), p.log())
+				}
+				re := regexp.MustCompile(`^I\d{4} [\d:.]+ +\d+ \w+\.go:\d+\] ` + want[i] + "$")
+				if !re.MatchString(lines[i]) {
+					t.Errorf("line %q, want %s", lines[i], re)
+				}
+			}
+		})
+	}
+}
+
+func TestGlogFlags(t *testing.T) {
+	t.Run("-log_dir", func(t *testing.T) {
+		dir := t.TempDir()
+		p := start(t, "-logtostderr=false", "-stderrthreshold=INFO", "-log_dir="+dir)
+		p.signal(syscall.SIGTERM)
+		p.wait(0)
+		log, err := os.ReadFile(filepath.Join(dir, "httpserver.INFO"))
+		if err != nil || !strings.Contains(string(log), "] stopped\n") {
+			t.Errorf("%v: %s", err, log)
+		}
+	})
+	t.Run("-vmodule", func(t *testing.T) {
+		p := start(t, "-v=0", "-vmodule=handler=3")
+		roundTrip(t, p.addr, "GET", "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+		p.waitLog("GET /healthz")
+	})
+	t.Run("-log_backtrace_at", func(t *testing.T) {
+		p := start(t)
+		roundTrip(t, p.addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+		at := p.waitLog(`(handler\.go:\d+)\] .*GET /hello`)[1]
+		p = start(t, "-log_backtrace_at="+at)
+		roundTrip(t, p.addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+		p.waitLog(`ServeHTTP`)
+	})
+}
+
+// TestPprof takes a CPU profile as "go tool pprof" does by default, for 30
+// seconds, which is longer than the write timeout.
+func TestPprof(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-v=0")
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	load.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				roundTrip(t, p.addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+				time.Sleep(time.Millisecond) // leave the CPU to the other tests
+			}
+		}
+	})
+	cmd := exec.Command("go", "tool", "pprof", "-top", "http://"+p.addr+"/debug/pprof/profile")
+	cmd.Env = append(os.Environ(), "PPROF_TMPDIR="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	close(stop)
+	load.Wait()
+	if err != nil || !strings.Contains(string(out), "net/http.(*conn).serve") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+// TestRelease builds the release from two folders.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	build := func(arch string) []byte {
+		dir := t.TempDir()
+		files, err := filepath.Glob("*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		os.Mkdir(filepath.Join(dir, "bin"), 0o777)
+		for _, name := range files {
+			if b, err := os.ReadFile(name); err == nil { // not a folder
+				os.WriteFile(filepath.Join(dir, name), b, 0o666)
+			}
+		}
+		cmd := exec.Command("make", "--no-print-directory", "release", "GOARCH="+arch)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil || !bytes.HasPrefix(out, []byte("building httpserver binary\n")) {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "bin", arch, "httpserver"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	amd64 := build("amd64")
+	if !bytes.Equal(amd64, build("amd64")) {
+		t.Error("two folders give different bytes")
+	}
+	for machine, release := range map[elf.Machine][]byte{elf.EM_X86_64: amd64, elf.EM_AARCH64: build("arm64")} {
+		f, err := elf.NewFile(bytes.NewReader(release))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Machine != machine {
+			t.Errorf("built for %v, want %v", f.Machine, machine)
+		}
+		for _, prog := range f.Progs {
+			if prog.Type == elf.PT_INTERP || prog.Type == elf.PT_DYNAMIC {
+				t.Errorf("%v: not static: has %v", machine, prog.Type)
+			}
+		}
+	}
+}
+
+// A panic costs its request only, and is logged with its stack.
+func TestPanic(t *testing.T) {
+	var log bytes.Buffer
+	h := newHandler()
+	h.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
+	srv := newServer(h)
+	srv.ErrorLog.SetOutput(&log)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.Serve(ln)
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /panic HTTP/1.1\r\nHost: test\r\n\r\n")
+	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+		t.Errorf("response %q, %v", b, err)
+	}
+	roundTrip(t, ln.Addr().String(), "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+	srv.Close()
+	if !strings.Contains(log.String(), "http: panic serving "+c.LocalAddr().String()+": oh\ngoroutine ") {
+		t.Errorf("log: %s", &log)
+	}
+}
