@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"mime"
 	"net/http"
 	"net/http/pprof"
 	"os"
@@ -13,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/golang/glog"
 )
@@ -47,31 +53,27 @@ func newHandler() *handler {
 
 // ServeHTTP logs the request, with its head at -v=4, and what was answered.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
+	rec := &recorder{ResponseWriter: w}
+	if c := connOf(r); c != nil {
+		r.TLS = c.tlsState
+		if r.ProtoMajor == 1 {
+			head := c.takeHead(r.ContentLength)
+			defer freeHead(head)
+			rec.head = headText(head, r)
+		}
+	}
+	if rec.head == nil {
+		rec.head = appendHead(nil, r)
+	}
 	if glog.V(4) {
-		logHead(r)
+		logHead(r.RemoteAddr, string(rec.head))
 	}
 	if r.ContentLength < 0 || 0 < r.ContentLength && r.ContentLength <= maxBodyBytes {
 		// Here and not in hello, because it takes net/http's own ResponseWriter
 		// to let a client that sent too much read its 413.
 		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 	}
-	rec := &recorder{ResponseWriter: w}
-	defer func() { // after a panic too
-		level := glog.Level(2)
-		if r.URL.Path == "/healthz" {
-			level = 3
-		}
-		if r.Method == http.MethodHead {
-			rec.bytes = 0 // net/http takes the body but doesn't send it
-		}
-		if glog.V(level) {
-			// glog cuts a line at 15,000 bytes; what a client chose is cut
-			// first, so that the rest of the line stays.
-			glog.Infof("%s %.1000q %d %d %v %.400q", r.RemoteAddr, requestLine(r),
-				rec.status, rec.bytes, time.Since(start).Round(time.Microsecond), r.UserAgent())
-		}
-	}()
+	defer rec.log(r, time.Now())             // after a panic too
 	if !strings.HasPrefix(r.URL.Path, "/") { // such as *, which ServeMux would answer itself
 		notFound(rec, r)
 	} else {
@@ -82,35 +84,55 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A recorder notes what is answered, for the request log.
+// A recorder is the ResponseWriter of every handler here. It holds the request's
+// head, for hello, and notes what is answered, for the log.
 type recorder struct {
 	http.ResponseWriter
-	status int   // 0 if there was none, after a panic
-	bytes  int64 // of the body
+	head   []byte // lines ended by \n, without the empty one at its end
+	status int    // 0 if there was none, after a panic
+	bytes  int64  // of the body
 }
 
 // Unwrap lets http.ResponseController reach the connection: net/http/pprof
 // moves the write deadline of a profile through it.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
+func (rec *recorder) WriteHeader(status int) {
+	if rec.status == 0 {
+		rec.status = status
 	}
-	r.ResponseWriter.WriteHeader(status)
+	rec.ResponseWriter.WriteHeader(status)
 }
 
-func (r *recorder) Write(p []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
+func (rec *recorder) Write(p []byte) (int, error) {
+	if rec.status == 0 {
+		rec.status = http.StatusOK
 	}
-	n, err := r.ResponseWriter.Write(p)
-	r.bytes += int64(n)
+	n, err := rec.ResponseWriter.Write(p)
+	rec.bytes += int64(n)
 	return n, err
 }
 
+// log logs r, begun at start, and what was answered.
+func (rec *recorder) log(r *http.Request, start time.Time) {
+	level := glog.Level(2)
+	if r.URL.Path == "/healthz" {
+		level = 3
+	}
+	if !glog.V(level) {
+		return
+	}
+	if r.Method == http.MethodHead {
+		rec.bytes = 0 // net/http takes the body but doesn't send it
+	}
+	// glog cuts a line at 15,000 bytes; what a client chose is cut first, so that
+	// the rest of the line stays.
+	glog.Infof("%s %.1000q %d %d %v %.400q", r.RemoteAddr, requestLine(r),
+		rec.status, rec.bytes, time.Since(start).Round(time.Microsecond), r.UserAgent())
+}
+
 // hello reads the request's body, drops it, and answers with the request's
-// head.
+// head, as text or as JSON.
 func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Served-By", h.hostname)
@@ -124,8 +146,11 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	b := appendHead(nil, r)
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	b, contentType := w.(*recorder).head, "text/plain; charset=utf-8"
+	if prefersJSON(r.Header["Accept"]) {
+		b, contentType = h.headJSON(string(b), r), "application/json"
+	}
+	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.Write(b)
@@ -202,16 +227,163 @@ func appendHead(b []byte, r *http.Request) []byte {
 	return b
 }
 
-// logHead logs the head of r, each line quoted and on a log line of its own, so
-// that nothing in it can pass for a line of the log. Credentials are masked.
-func logHead(r *http.Request) {
-	for line := range strings.Lines(string(appendHead(nil, r))) {
-		line = strings.TrimSuffix(line, "\n")
-		name, _, _ := strings.Cut(line, ":")
-		switch strings.ToLower(name) {
-		case "authorization", "proxy-authorization", "cookie", "set-cookie":
-			line = name + ": ***"
-		}
-		glog.Infof("%s > %.3500q", r.RemoteAddr, line)
+// headText turns the head that a connection kept of r into text, in place: its
+// lines end in \n and the empty line at its end goes. It returns nil for a head
+// that isn't known, or that can't be r's because the request line differs.
+func headText(head *bytes.Buffer, r *http.Request) []byte {
+	if head == nil {
+		return nil
 	}
+	b := head.Bytes()
+	text := b[:0]
+	for line := range bytes.Lines(b) {
+		text = append(text, bytes.TrimSuffix(line, []byte("\r\n"))...)
+		if bytes.HasSuffix(line, []byte("\r\n")) {
+			text = append(text, '\n')
+		}
+	}
+	text = text[:len(text)-1]
+	if line, _, _ := bytes.Cut(text, []byte("\n")); string(line) != requestLine(r) {
+		return nil
+	}
+	return text
+}
+
+// logHead logs a head, each line quoted and on a log line of its own, so that
+// nothing in it can pass for a line of the log. Credentials are masked.
+func logHead(peer, head string) {
+	masked := false
+	for line := range strings.Lines(head) {
+		line = strings.TrimSuffix(line, "\n")
+		if !isContinuation(line) {
+			name, _ := cutField(line)
+			switch strings.ToLower(name) {
+			case "authorization", "proxy-authorization", "cookie", "set-cookie":
+				masked = true
+				line = name + ": ***"
+			default:
+				masked = false
+			}
+		} else if masked {
+			line = " ***"
+		}
+		glog.Infof("%s > %.3500q", peer, line)
+	}
+}
+
+// isContinuation reports whether line goes on with the field line before it
+// (obs-fold, RFC 9112 section 5.2).
+func isContinuation(line string) bool {
+	return strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
+}
+
+// cutField cuts a field line into name and value. A name may begin with a colon,
+// as :authority does.
+func cutField(line string) (name, value string) {
+	name, value, _ = strings.Cut(line[1:], ":")
+	return line[:1] + name, strings.Trim(value, " \t")
+}
+
+// prefersJSON reports whether the values of Accept ask for application/json
+// rather than text/plain (RFC 9110 section 12.5.1): with a higher quality, or
+// the same one more specifically or earlier.
+func prefersJSON(accept []string) bool {
+	type preference struct {
+		specific int // 0 is none, then */*, type/* and type/subtype
+		quality  float64
+		position int // counted down
+	}
+	var text, json preference
+	for position, part := range strings.Split(strings.Join(accept, ","), ",") {
+		mediaType, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		quality := 1.0
+		if q, ok := params["q"]; ok {
+			if quality, err = strconv.ParseFloat(q, 64); err != nil {
+				continue
+			}
+		}
+		note := func(best *preference, specific int) {
+			if specific > best.specific {
+				*best = preference{specific, quality, -position}
+			}
+		}
+		switch mediaType {
+		case "application/json":
+			note(&json, 3)
+		case "text/plain":
+			note(&text, 3)
+		case "application/*":
+			note(&json, 2)
+		case "text/*":
+			note(&text, 2)
+		case "*/*":
+			note(&json, 1)
+			note(&text, 1)
+		}
+	}
+	return json.quality > 0 && cmp.Or(
+		cmp.Compare(json.quality, text.quality),
+		cmp.Compare(json.specific, text.specific),
+		cmp.Compare(json.position, text.position)) > 0
+}
+
+// headJSON returns the JSON form of r, whose head is the text head.
+func (h *handler) headJSON(head string, r *http.Request) []byte {
+	type tlsInfo struct {
+		Version     string `json:"version"`
+		CipherSuite string `json:"cipherSuite"`
+		ServerName  string `json:"serverName"`
+		ALPN        string `json:"alpn"`
+	}
+	info := struct {
+		Method     string      `json:"method"`
+		Target     string      `json:"target"`
+		Proto      string      `json:"proto"`
+		Host       string      `json:"host"`
+		Headers    http.Header `json:"headers"`
+		RawHeaders [][2]string `json:"rawHeaders"`
+		RemoteAddr string      `json:"remoteAddr"`
+		Hostname   string      `json:"hostname"`
+		TLS        *tlsInfo    `json:"tls,omitempty"`
+	}{r.Method, utf8OrLatin1(r.RequestURI), r.Proto, utf8OrLatin1(r.Host), http.Header{}, [][2]string{}, r.RemoteAddr, h.hostname, nil}
+	_, fields, _ := strings.Cut(head, "\n")
+	for line := range strings.Lines(fields) {
+		line = strings.TrimSuffix(line, "\n")
+		if isContinuation(line) {
+			last := &info.RawHeaders[len(info.RawHeaders)-1]
+			last[1] += " " + strings.Trim(line, " \t")
+			continue
+		}
+		name, value := cutField(line)
+		info.RawHeaders = append(info.RawHeaders, [2]string{name, value})
+	}
+	for i := range info.RawHeaders {
+		field := &info.RawHeaders[i]
+		field[1] = utf8OrLatin1(field[1])
+		info.Headers.Add(field[0], field[1])
+	}
+	if r.TLS != nil {
+		info.TLS = &tlsInfo{tls.VersionName(r.TLS.Version), tls.CipherSuiteName(r.TLS.CipherSuite),
+			r.TLS.ServerName, r.TLS.NegotiatedProtocol}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.Encode(info) // can't fail: b takes all, and there are only strings
+	return b.Bytes()
+}
+
+// utf8OrLatin1 returns s, read as ISO-8859-1 if it isn't UTF-8.
+func utf8OrLatin1(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ func testServer(t *testing.T, h *handler) string {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
 	ts.Config = newServer(h)
+	ts.Listener = newListener(ts.Listener, nil)
 	ts.Start()
 	t.Cleanup(ts.Close)
 	return ts.Listener.Addr().String()
@@ -110,11 +112,7 @@ func TestPaths(t *testing.T) {
 
 func TestHelloFields(t *testing.T) {
 	addr := testServer(t, newHandler())
-	res, body, peer := roundTrip(t, addr, "GET", "GET /hello HTTP/1.1\r\n"+
-		"x-b: 2\r\nHost: test\r\nX-A: \r\nx-B: 1\r\nCookie: a=b\r\n\r\n")
-	if want := "GET /hello HTTP/1.1\nHost: test\nCookie: a=b\nX-A: \nX-B: 2\nX-B: 1\n"; body != want {
-		t.Errorf("body\n%swant\n%s", body, want)
-	}
+	res, body, peer := roundTrip(t, addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
 	hostname, _ := os.Hostname()
 	for field, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff",
@@ -129,11 +127,92 @@ func TestHelloFields(t *testing.T) {
 	}
 }
 
-func TestHelloHTTP10(t *testing.T) {
-	addr := testServer(t, newHandler())
-	_, body, _ := roundTrip(t, addr, "GET", "GET /hello HTTP/1.0\r\n\r\n")
-	if want := "GET /hello HTTP/1.0\n"; body != want {
-		t.Errorf("body %q, want %q", body, want)
+// Where the head as it arrived isn't known, net/http's view is shown.
+func TestHelloView(t *testing.T) {
+	h := newHandler()
+	for raw, want := range map[string]string{
+		"GET /hello HTTP/1.1\r\nx-b: 2\r\nHost: test\r\nX-A: \r\nx-B: 1\r\nCookie: a=b\r\n\r\n": "GET /hello HTTP/1.1\nHost: test\nCookie: a=b\nX-A: \nX-B: 2\nX-B: 1\n",
+		"GET /hello HTTP/1.0\r\n\r\n": "GET /hello HTTP/1.0\n",
+	} {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Del("Host") // as net/http's server does
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if got := w.Body.String(); got != want {
+			t.Errorf("%q shows %q, want %q", raw, got, want)
+		}
+	}
+}
+
+// A head that isn't the request's is not shown.
+func TestHeadTextMismatch(t *testing.T) {
+	r := httptest.NewRequest("GET", "/hello", nil)
+	for head, known := range map[string]bool{
+		"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n":  true,
+		"GET /hello HTTP/1.0\r\nHost: a\r\n\r\n":  false,
+		"GET /hello2 HTTP/1.1\r\nHost: a\r\n\r\n": false,
+		"HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n": false,
+	} {
+		if text := headText(bytes.NewBufferString(head), r); (text != nil) != known {
+			t.Errorf("%q as the head of GET /hello HTTP/1.1: %q", head, text)
+		}
+	}
+}
+
+func TestHelloJSON(t *testing.T) {
+	hostname, _ := os.Hostname()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := newServer(newHandler())
+	go srv.Serve(newListener(ln, &tls.Config{Certificates: []tls.Certificate{testCert()}, MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}))
+	defer srv.Close()
+	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "example.com",
+		NextProtos: []string{"http/1.1"}, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "PUT /hello?\xe9<& HTTP/1.1\r\nx-b: 2\r\nHost: test\r\nTE: \xe9\r\n \xe8\r\nx-B:\t\xc3\xa9 \r\nAccept: application/json\r\n\r\n")
+	res, body := readResponse(t, bufio.NewReader(c), "PUT")
+	want := `{"method":"PUT","target":"/hello?é<&","proto":"HTTP/1.1","host":"test",` +
+		`"headers":{"Accept":["application/json"],"Host":["test"],"Te":["é è"],"X-B":["2","é"]},` +
+		`"rawHeaders":[["x-b","2"],["Host","test"],["TE","é è"],["x-B","é"],["Accept","application/json"]],` +
+		`"remoteAddr":"` + c.LocalAddr().String() + `","hostname":"` + hostname + `",` +
+		`"tls":{"version":"TLS 1.2","cipherSuite":"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256","serverName":"example.com","alpn":"http/1.1"}}` + "\n"
+	if got := res.Header.Get("Content-Type"); got != "application/json" || body != want {
+		t.Errorf("%s\n%swant\n%s", got, body, want)
+	}
+}
+
+func TestPrefersJSON(t *testing.T) {
+	for accept, want := range map[string]bool{
+		"":                                     false,
+		"*/*":                                  false,
+		"application/json":                     true,
+		"Application/JSON; charset=utf-8":      true,
+		"application/*":                        true,
+		"application/json, */*":                true,
+		"*/*, application/json":                true,
+		"application/json, text/plain, */*":    true,
+		"text/plain, application/json":         false,
+		"text/plain;q=0.5, application/json":   true,
+		"text/plain, application/json;q=0.9":   false,
+		"application/json;q=0.1, */*;q=0.5":    false,
+		"application/json;q=0.5, */*;q=0.1":    true,
+		"application/json;q=0":                 false,
+		"application/json;q=x":                 false,
+		"text/html, application/xml, */*;q=.8": false,
+		"text/*, application/json;q=0.9":       false,
+		"application/jsonp, ;":                 false,
+	} {
+		if got := prefersJSON([]string{accept}); got != want {
+			t.Errorf("%q: %v", accept, got)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,6 +37,8 @@ const stopTimeout = 20 * time.Second
 var (
 	flags       = flag.NewFlagSet("httpserver", flag.ContinueOnError)
 	addr        = flags.String("addr", "127.0.0.1:8000", "listen `address`; port 0 picks a free one, and the log names it")
+	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it")
+	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
 	showVersion = flags.Bool("version", false, "print module, version and Go version, then exit")
 )
 
@@ -76,6 +79,8 @@ func run(args []string) int {
 		return fail(2, "%v", err)
 	case flag.NArg() > 0:
 		return fail(2, "unexpected argument %q: httpserver takes flags only", flag.Arg(0))
+	case (*certFile == "") != (*keyFile == ""):
+		return fail(2, "-cert %q, -key %q: want both or neither", *certFile, *keyFile)
 	case *showVersion:
 		fmt.Println(versionLine())
 		return 0
@@ -95,12 +100,29 @@ func run(args []string) int {
 		f.Close()
 		os.Remove(f.Name())
 	}
+	tlsConfig, err := loadTLS()
+	if err != nil {
+		return fail(1, "-cert %q, -key %q: %v", *certFile, *keyFile, err)
+	}
 	ln, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
 	}
 	defer glog.Flush()
-	return serve(ln)
+	return serve(ln, tlsConfig)
+}
+
+// loadTLS returns the configuration that -cert and -key ask for, or nil.
+func loadTLS() (*tls.Config, error) {
+	if *certFile == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(*certFile, *keyFile)
+	return &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"h2", "http/1.1"},
+	}, err
 }
 
 // defineFlags gives glog's flags our defaults, joins ours to them on
@@ -138,18 +160,22 @@ func versionLine() string {
 	return fmt.Sprintf("%s %s %s", info.Main.Path, info.Main.Version, info.GoVersion)
 }
 
-// serve answers requests on ln until a signal ends it, and returns the exit
-// status. On SIGINT or SIGTERM ln is closed and requests in flight get
+// serve answers requests on ln, over TLS unless tlsConfig is nil, until a signal
+// ends it, and returns the exit status. On SIGINT or SIGTERM ln is closed and requests in flight get
 // stopTimeout to end; a second signal ends them at once.
-func serve(ln net.Listener) int {
+func serve(ln net.Listener, tlsConfig *tls.Config) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 
 	h := newHandler()
 	srv := newServer(h)
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(ln) }()
-	glog.Infof("%s listening on http://%s", versionLine(), ln.Addr())
+	go func() { failed <- srv.Serve(newListener(ln, tlsConfig)) }()
+	scheme := "http"
+	if tlsConfig != nil {
+		scheme = "https"
+	}
+	glog.Infof("%s listening on %s://%s", versionLine(), scheme, ln.Addr())
 	select {
 	case err := <-failed:
 		glog.Errorf("listening on %s: %v", ln.Addr(), err)
@@ -177,8 +203,8 @@ func serve(ln net.Listener) int {
 	return 0
 }
 
-// newServer returns a server of h within the limits above, for HTTP/1.1 and,
-// by prior knowledge, HTTP/2.
+// newServer returns a server of h within the limits above, for HTTP/1 and, by
+// prior knowledge, HTTP/2. It is to serve a newListener.
 func newServer(h *handler) *http.Server {
 	srv := &http.Server{
 		Handler:           h,
@@ -190,10 +216,19 @@ func newServer(h *handler) *http.Server {
 		ErrorLog:          glog.NewStandardLogger("ERROR"),
 		Protocols:         new(http.Protocols),
 
+		ConnContext: withConn,
+
 		// OPTIONS * is for our handler as well, so that it gets into the log.
 		DisableGeneralOptionsHandler: true,
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	return srv
+}
+
+// newListener returns ln with connections that keep request heads.
+func newListener(ln net.Listener, tlsConfig *tls.Config) net.Listener {
+	return &listener{ln, tlsConfig, func(peer net.Addr, err error) {
+		glog.Errorf("TLS handshake with %v: %v", peer, err)
+	}}
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"debug/elf"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -89,7 +92,7 @@ func start(t *testing.T, args ...string) *process {
 			t.Logf("stderr of httpserver %v:\n%s", args, p.log())
 		}
 	})
-	p.addr = p.waitLog(`listening on http://(\S+)`)[1]
+	p.addr = p.waitLog(`listening on https?://(\S+)`)[1]
 	return p
 }
 
@@ -266,6 +269,9 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-addr=:65536"}, 2, `-addr ":65536": want a port from 0 to 65535 after ":": address 65536: invalid port`},
 		{[]string{"-nosuch"}, 2, "flag provided but not defined: -nosuch"},
 		{[]string{"-v=x"}, 2, `invalid value "x" for flag -v: strconv.Atoi: parsing "x": invalid syntax`},
+		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
+		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},
+		{[]string{"-cert=main.go", "-key=main.go"}, 1, `-cert "main.go", -key "main.go": tls: failed to find any PEM data`},
 		{[]string{"serve"}, 2, `unexpected argument "serve": httpserver takes flags only`},
 		{[]string{"-log_dir=/nosuch"}, 1, `-log_dir "/nosuch": open /nosuch/httpserver`},
 	} {
@@ -320,14 +326,14 @@ func TestLogLevels(t *testing.T) {
 		"2": {begin, hello},
 		"3": {begin, hello, health},
 		"4": {begin,
-			head(`GET /hello\?%22 HTTP/1.1`), head("Host: test"), head(`Authorization: \*\*\*`), head(`Cookie: \*\*\*`),
-			head(`Proxy-Authorization: \*\*\*`), head(`User-Agent: a\\"b\\tc`), hello,
+			head(`GET /hello\?%22 HTTP/1.1`), head("Host: test"), head(`User-Agent: a\\"b\\tc`), head(`authorization: \*\*\*`),
+			head(` \*\*\*`), head(`Proxy-Authorization: \*\*\*`), head(`X: y`), head(` z`), head(`Cookie: \*\*\*`), hello,
 			head("HEAD /healthz HTTP/1.1"), head("Host: test"), health},
 	} {
 		t.Run("v="+level, func(t *testing.T) {
 			p := start(t, "-v="+level)
 			roundTrip(t, p.addr, "GET", "GET /hello?%22 HTTP/1.1\r\nHost: test\r\nUser-Agent: a\"b\tc\r\n"+
-				"authorization: secret\r\nProxy-Authorization: secret\r\nCookie: secret\r\n\r\n")
+				"authorization: secret\r\n secret\r\nProxy-Authorization: secret\r\nX: y\r\n z\r\nCookie: secret\r\n\r\n")
 			roundTrip(t, p.addr, "HEAD", "HEAD /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
 			p.signal(syscall.SIGINT)
 			p.wait(0)
@@ -397,6 +403,132 @@ func TestPprof(t *testing.T) {
 	load.Wait()
 	if err != nil || !strings.Contains(string(out), "net/http.(*conn).serve") {
 		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+// startTLS starts the program with a certificate for localhost.
+func startTLS(t *testing.T, args ...string) *process {
+	t.Helper()
+	cert := testCert()
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: cert.Certificate[0]},
+		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return start(t, append(args, "-cert="+filepath.Join(dir, "cert.pem"), "-key="+filepath.Join(dir, "key.pem"))...)
+}
+
+func TestTLS(t *testing.T) {
+	p := startTLS(t)
+	for alpn, proto := range map[string]string{"http/1.1": "HTTP/1.1", "h2": "HTTP/2.0"} {
+		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}}, Protocols: new(http.Protocols)}
+		tr.Protocols.SetHTTP1(alpn != "h2")
+		tr.Protocols.SetHTTP2(alpn == "h2")
+		res, err := (&http.Client{Transport: tr}).Get("https://" + p.addr + "/hello")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.Proto != proto || !strings.HasPrefix(string(body), "GET /hello "+proto+"\n") {
+			t.Errorf("%s: %s %q", alpn, res.Proto, body)
+		}
+		tr.CloseIdleConnections()
+	}
+
+	// A client that speaks plain HTTP.
+	c := p.dial()
+	io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+	if b, _ := io.ReadAll(c); !strings.Contains(string(b), "400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n") {
+		t.Errorf("plain HTTP gets %q", b)
+	}
+	p.waitLog(`E.* TLS handshake with ` + c.LocalAddr().String() + `: client sent an HTTP request to an HTTPS server\n`)
+
+	// TLS 1.1.
+	if _, err := tls.Dial("tcp", p.addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
+		t.Error("TLS 1.1 is agreed on")
+	}
+	p.waitLog(`TLS handshake with \S+: tls: client offered only unsupported versions`)
+	if n := strings.Count(p.log(), "TLS handshake with"); n != 2 {
+		t.Errorf("%d log lines for 2 failed handshakes", n)
+	}
+}
+
+// A client that doesn't go on with its handshake is let go in time.
+func TestStalledHandshake(t *testing.T) {
+	t.Parallel()
+	p := startTLS(t)
+	c := p.dial()
+	io.WriteString(c, "\x16\x03\x01\x02\x00\x01")
+	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+		t.Errorf("%q, %v", b, err)
+	}
+	p.waitLog(`TLS handshake with ` + c.LocalAddr().String() + `: .*i/o timeout\n`)
+}
+
+// TestBehindNginx shows what nginx sends as a reverse proxy.
+func TestBehindNginx(t *testing.T) {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Skip("nginx is not installed")
+	}
+	p := start(t)
+	dir := t.TempDir()
+	front := freeAddr(t)
+	conf := filepath.Join(dir, "nginx.conf")
+	os.WriteFile(conf, []byte(`daemon off; pid `+dir+`/pid; error_log stderr;
+		events {}
+		http {
+			access_log off; client_body_temp_path `+dir+`; proxy_temp_path `+dir+`;
+			fastcgi_temp_path `+dir+`; uwsgi_temp_path `+dir+`; scgi_temp_path `+dir+`;
+			server { listen `+front+`; location / { proxy_pass http://`+p.addr+`; } }
+		}`), 0o666)
+	cmd := exec.Command(nginx, "-c", conf)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	}()
+	awaitDial(t, front)
+	res, body, _ := roundTrip(t, front, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\nx-id: 1\r\nX-Id: 2\r\nx_dropped: 1\r\n\r\n")
+	if want := "GET /hello HTTP/1.0\nHost: " + p.addr + "\nConnection: close\nx-id: 1\nX-Id: 2\n"; res.StatusCode != 200 || body != want {
+		t.Errorf("status %d, shown\n%swant\n%s", res.StatusCode, body, want)
+	}
+}
+
+// freeAddr returns an address of 127.0.0.1 that nothing listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// awaitDial returns when addr takes connections.
+func awaitDial(t *testing.T, addr string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }
 

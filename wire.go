@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+// This file holds the listener and the connection that keep the head of each
+// HTTP/1 request as it arrived, which net/http does not.
+//
+// A conn hands net/http the client's bytes unchanged. It never hands out the
+// end of a head together with what follows, and asks the handler, through
+// takeHead, how net/http decided to frame the body. So it knows where the next
+// head begins by net/http's own word. Where it can't know, it keeps nothing for
+// the rest of the connection.
+
+// A listener accepts connections that keep request heads.
+type listener struct {
+	net.Listener
+	tls *tls.Config // nil in the clear
+
+	// handshakeFailed is told of a client that TLS could not be agreed on with.
+	handshakeFailed func(peer net.Addr, err error)
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{halfCloser: nc.(halfCloser)}
+	if l.tls != nil {
+		// TLS ends here and not in net/http, so that c sees the plain bytes.
+		// net/http takes a client that agreed on h2 for one with prior
+		// knowledge of HTTP/2.
+		tc := tls.Server(nc, l.tls)
+		c.halfCloser = tc
+		c.handshake = sync.OnceValue(func() error {
+			err := handshake(tc)
+			if err != nil {
+				l.handshakeFailed(c.RemoteAddr(), err)
+			} else {
+				state := tc.ConnectionState()
+				c.tlsState = &state
+			}
+			return err
+		})
+	}
+	return c, nil
+}
+
+// handshake runs the handshake of c within the deadlines that net/http has set
+// for the first head. A client that speaks plain HTTP is told so, as by
+// net/http.
+func handshake(c *tls.Conn) error {
+	err := c.Handshake()
+	var notTLS tls.RecordHeaderError
+	if errors.As(err, &notTLS) && notTLS.Conn != nil && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z' {
+		io.WriteString(notTLS.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+		return errors.New("client sent an HTTP request to an HTTPS server")
+	}
+	return err
+}
+
+// A halfCloser can close its sending side alone, which net/http does to let a
+// client that still sends read its response.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// A conn keeps the head of the HTTP/1 request that net/http is reading or has
+// read from it.
+type conn struct {
+	halfCloser
+	handshake func() error         // nil in the clear; runs at the first Read
+	tlsState  *tls.ConnectionState // nil in the clear and before the handshake
+
+	// rest holds what was received but not yet handed out. net/http never has
+	// two Reads under way.
+	rest []byte
+
+	mu    sync.Mutex // guards the following; net/http may read while a handler runs
+	phase phase
+	head  *bytes.Buffer // in inHead and headRead; nil until its first byte
+
+	// After a head, net/http reads one byte ahead to see a client go.
+	ahead    byte
+	hasAhead bool
+
+	left    int64  // in inBody: bytes to its end; in inChunked: to the end of the chunk
+	line    []byte // in inChunked: the chunk-size or trailer line so far; net/http refuses long ones
+	trailer bool   // in inChunked: past the last chunk
+}
+
+type connKey struct{}
+
+// withConn is an http.Server's ConnContext, for connOf.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// connOf returns the connection that r arrived on, or nil if no listener of ours
+// accepted it.
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
+}
+
+// A phase says what the next byte of a connection belongs to.
+type phase int
+
+const (
+	inHead    phase = iota
+	headRead        // a head is complete and its handler hasn't asked for it yet
+	inBody          // of known length
+	inChunked       // a chunked body
+	unknown         // nothing is kept any more; HTTP/2 connections end up here
+)
+
+// heads holds the buffers of heads not in use.
+var heads = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// freeHead gives back what takeHead returned.
+func freeHead(head *bytes.Buffer) {
+	if head != nil && head.Cap() <= 16<<10 { // so that a rare large one doesn't stay
+		head.Reset()
+		heads.Put(head)
+	}
+}
+
+func (c *conn) Read(p []byte) (n int, err error) {
+	if c.handshake != nil {
+		if err := c.handshake(); err != nil {
+			return 0, err
+		}
+	}
+	c.mu.Lock()
+	if c.phase == inBody {
+		p = p[:min(int64(len(p)), c.left)]
+	}
+	c.mu.Unlock()
+	fromRest := len(c.rest) > 0
+	if fromRest {
+		n = copy(p, c.rest)
+	} else {
+		n, err = c.halfCloser.Read(p)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	read := n
+	n = c.note(p[:n])
+	switch {
+	case fromRest && n == len(c.rest):
+		c.rest = nil
+	case fromRest:
+		c.rest = c.rest[n:]
+	case n < read:
+		c.rest = bytes.Clone(p[n:read])
+		err = nil // it comes again after rest
+	}
+	return n, err
+}
+
+// note takes note of p, received next, and returns how much of it may be handed
+// out now.
+func (c *conn) note(p []byte) int {
+	switch c.phase {
+	case inHead:
+		return c.noteHead(p)
+	case headRead:
+		if len(p) == 1 && !c.hasAhead {
+			c.ahead, c.hasAhead = p[0], true
+		} else if len(p) > 0 {
+			c.lose()
+		}
+	case inBody:
+		if c.left -= int64(len(p)); c.left == 0 {
+			c.phase = inHead
+		}
+	case inChunked:
+		return c.noteChunked(p)
+	}
+	return len(p)
+}
+
+// lose gives up on the connection's framing, for good.
+func (c *conn) lose() {
+	c.phase, c.head, c.line = unknown, nil, nil
+}
+
+// noteHead records p up to the end of the head.
+func (c *conn) noteHead(p []byte) int {
+	n := len(p)
+	if c.head == nil {
+		// Empty lines before a request line are no part of it (RFC 9112
+		// section 2.2). Where net/http doesn't take them it ends the connection.
+		p = bytes.TrimLeft(p, "\r\n")
+		if len(p) == 0 {
+			return n
+		}
+		c.head = heads.Get().(*bytes.Buffer)
+	}
+	from := max(0, c.head.Len()-2) // the end may have begun
+	c.head.Write(p)
+	end := endOfHead(c.head.Bytes()[from:])
+	if end < 0 {
+		return n
+	}
+	n -= c.head.Len() - (from + end)
+	c.head.Truncate(from + end)
+	c.phase = headRead
+	return n
+}
+
+// endOfHead returns the index after the first empty line in b that follows
+// another line, or -1. Lines end in CRLF or, as net/http takes it, LF.
+func endOfHead(b []byte) int {
+	end := -1
+	if i := bytes.Index(b, []byte("\n\r\n")); i >= 0 {
+		end = i + 3
+		b = b[:end]
+	}
+	if i := bytes.Index(b, []byte("\n\n")); i >= 0 {
+		end = i + 2
+	}
+	return end
+}
+
+// noteChunked follows p through a chunked body (RFC 9112 section 7.1) and
+// returns how much of p is part of it. What net/http refuses and noteChunked
+// doesn't see, such as data that runs past its chunk, ends the connection.
+func (c *conn) noteChunked(p []byte) int {
+	for i := 0; i < len(p); {
+		if c.left > 0 {
+			n := min(c.left, int64(len(p)-i))
+			c.left -= n
+			i += int(n)
+			continue
+		}
+		line, _, ended := bytes.Cut(p[i:], []byte("\n"))
+		c.line = append(c.line, line...)
+		i += len(line)
+		if !ended {
+			break
+		}
+		i++
+		line = bytes.TrimSuffix(c.line, []byte("\r"))
+		c.line = c.line[:0]
+		switch {
+		case c.trailer && len(line) == 0:
+			c.phase, c.line, c.trailer = inHead, nil, false
+			return i
+		case !c.trailer:
+			size, _, _ := bytes.Cut(line, []byte(";"))
+			n, err := strconv.ParseInt(string(bytes.TrimRight(size, " \t")), 16, 62)
+			switch {
+			case err != nil || n < 0:
+				c.lose()
+				return len(p)
+			case n == 0:
+				c.trailer = true
+			default:
+				c.left = n + 2 // with the CRLF that ends the chunk
+			}
+		}
+	}
+	return len(p)
+}
+
+// takeHead returns the head of the request that net/http has just read, to its
+// empty line, or nil if it isn't known. It must be called once for each request,
+// before the body is read, with the Request's ContentLength: net/http's word on
+// how the body is framed. freeHead takes the head back.
+func (c *conn) takeHead(contentLength int64) *bytes.Buffer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != headRead || c.hasAhead && contentLength != 0 {
+		c.lose()
+		return nil
+	}
+	head := c.head
+	c.head = nil
+	switch {
+	case contentLength > 0:
+		c.phase, c.left = inBody, contentLength
+	case contentLength < 0:
+		c.phase = inChunked
+	default:
+		c.phase = inHead
+		if c.hasAhead {
+			c.hasAhead = false
+			c.noteHead([]byte{c.ahead})
+		}
+	}
+	return head
+}
