@@ -68,19 +68,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if glog.V(4) {
 		logHead(r.RemoteAddr, string(rec.head))
 	}
-	if r.ContentLength < 0 || 0 < r.ContentLength && r.ContentLength <= maxBodyBytes {
-		// Here and not in hello, because it takes net/http's own ResponseWriter
-		// to let a client that sent too much read its 413.
-		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
-	}
 	defer rec.log(r, time.Now())             // after a panic too
 	if !strings.HasPrefix(r.URL.Path, "/") { // such as *, which ServeMux would answer itself
 		notFound(rec, r)
 	} else {
 		h.mux.ServeHTTP(rec, r)
-	}
-	if rec.status == 0 {
-		rec.status = http.StatusOK // net/http's word for a handler that wrote nothing
 	}
 }
 
@@ -163,7 +155,7 @@ func dropBody(r *http.Request) (status int, err error) {
 	if r.ContentLength > maxBodyBytes {
 		return http.StatusRequestEntityTooLarge, tooLarge
 	}
-	_, err = io.Copy(io.Discard, r.Body)
+	_, err = io.Copy(io.Discard, http.MaxBytesReader(nil, r.Body, maxBodyBytes))
 	switch {
 	case err == nil:
 		return 0, nil
@@ -215,7 +207,10 @@ func appendHead(b []byte, r *http.Request) []byte {
 	} else if r.Host != "" {
 		appendLine("Host", r.Host)
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+	names := slices.SortedFunc(maps.Keys(r.Header), func(a, b string) int {
+		return strings.Compare(strings.ToLower(a), strings.ToLower(b))
+	})
+	for _, name := range names {
 		values := r.Header[name]
 		if r.ProtoMajor == 2 {
 			name = strings.ToLower(name)

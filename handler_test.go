@@ -69,7 +69,8 @@ func TestPaths(t *testing.T) {
 		{"GET /hello HTTP/1.1", 200, "GET /hello HTTP/1.1\nHost: test\n", "Content-Type", "text/plain; charset=utf-8"},
 		{"HEAD /hello HTTP/1.1", 200, "", "Content-Length", "32"},
 		{"PURGE /hello?a=%20&b HTTP/1.1", 200, "PURGE /hello?a=%20&b HTTP/1.1\nHost: test\n", "", ""},
-		{"GET http://other/hello HTTP/1.1", 200, "GET http://other/hello HTTP/1.1\nHost: other\n", "", ""},
+		{"%PDF- /hello HTTP/1.1", 200, "", "Content-Type", "text/plain; charset=utf-8"},
+		{"GET http://other/hello HTTP/1.1", 200, "GET http://other/hello HTTP/1.1\nHost: test\n", "", ""},
 		{"GET /hello/ HTTP/1.1", 404, paths, "", ""},
 		{"GET /healthz HTTP/1.1", 200, "ok\n", "Content-Type", "text/plain; charset=utf-8"},
 		{"HEAD /healthz HTTP/1.1", 200, "", "", ""},
@@ -112,7 +113,7 @@ func TestPaths(t *testing.T) {
 
 func TestHelloFields(t *testing.T) {
 	addr := testServer(t, newHandler())
-	res, body, peer := roundTrip(t, addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+	res, body, peer := roundTrip(t, addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\nX: "+strings.Repeat("a", 5000)+"\r\n\r\n")
 	hostname, _ := os.Hostname()
 	for field, want := range map[string]string{
 		"X-Content-Type-Options": "nosniff",
@@ -222,14 +223,14 @@ func TestHelloHTTP2(t *testing.T) {
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	defer tr.CloseIdleConnections()
 	req, _ := http.NewRequest("POST", "http://"+addr+"/hello?x", io.MultiReader(strings.NewReader("body")))
-	req.Header = http.Header{"X-B": {"2", "1"}, "Accept": {"*/*"}, "User-Agent": {"test"}, "Accept-Encoding": {"br"}}
+	req.Header = http.Header{"X-B": {"2", "1"}, "X-_": {""}, "Accept": {"*/*"}, "User-Agent": {"test"}, "Accept-Encoding": {"br"}}
 	res, err := tr.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
-	want := "POST /hello?x HTTP/2.0\n:authority: " + addr + "\naccept: */*\naccept-encoding: br\nuser-agent: test\nx-b: 2\nx-b: 1\n"
+	want := "POST /hello?x HTTP/2.0\n:authority: " + addr + "\naccept: */*\naccept-encoding: br\nuser-agent: test\nx-_: \nx-b: 2\nx-b: 1\n"
 	if string(body) != want {
 		t.Errorf("body\n%swant\n%s", body, want)
 	}
@@ -272,7 +273,7 @@ func TestBodies(t *testing.T) {
 func TestHeadLimit(t *testing.T) {
 	addr := testServer(t, newHandler())
 	const begin, end = "GET /hello HTTP/1.1\r\nHost: test\r\nX: ", "\r\n\r\n"
-	for over, status := range map[int]int{0: 200, 4097: 431} {
+	for over, status := range map[int]int{0: 200, 8193: 431} {
 		value := bytes.Repeat([]byte("a"), maxHeadBytes-len(begin+end)+over)
 		res, _, _ := roundTrip(t, addr, "GET", begin+string(value)+end)
 		if res.StatusCode != status {

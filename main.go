@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 	requestTimeout  = 30 * time.Second  // to send the whole request
 	responseTimeout = 30 * time.Second  // to take the response
 	idleTimeout     = 120 * time.Second // between requests
-	maxHeadBytes    = 1 << 20           // taken surely; 431 surely past 4096 more
+	maxHeadBytes    = 1 << 20           // taken surely; net/http takes up to 8192 more
 )
 
 // stopTimeout is what requests in flight get to end once the server stops.
@@ -90,12 +91,12 @@ func run(args []string) int {
 	} else if _, err := net.LookupPort("tcp", port); err != nil {
 		return fail(2, "-addr %q: want a port from 0 to 65535 after %q: %v", *addr, host+":", err)
 	}
-	// Where -log_dir can't be written, glog would log to the system's temporary
-	// directory without a word.
-	if dir := flag.Lookup("log_dir").Value.String(); dir != "" {
-		f, err := os.CreateTemp(dir, "httpserver")
+	if flag.Lookup("logtostderr").Value.String() == "false" {
+		// glog would say so with a stack trace, or log to the system's temporary
+		// directory instead without a word.
+		f, err := os.CreateTemp(flag.Lookup("log_dir").Value.String(), "httpserver")
 		if err != nil {
-			return fail(1, "-log_dir %q: %v", dir, err)
+			return fail(1, "-log_dir: %v", err)
 		}
 		f.Close()
 		os.Remove(f.Name())
@@ -104,12 +105,14 @@ func run(args []string) int {
 	if err != nil {
 		return fail(1, "-cert %q, -key %q: %v", *certFile, *keyFile, err)
 	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	ln, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
 	}
 	defer glog.Flush()
-	return serve(ln, tlsConfig)
+	return serve(ln, tlsConfig, signals)
 }
 
 // loadTLS returns the configuration that -cert and -key ask for, or nil.
@@ -130,10 +133,8 @@ func loadTLS() (*tls.Config, error) {
 func defineFlags() *flag.FlagSet {
 	v := flag.Lookup("v")
 	v.Usage = "log `level`: 0 starts, stops and faults; 2 a line a request; 3 also /healthz; 4 also each request's head"
-	for f, value := range map[*flag.Flag]string{v: "2", flag.Lookup("logtostderr"): "true"} {
-		f.Value.Set(value)
-		f.DefValue = value
-	}
+	v.Value.Set("2")
+	flag.Set("logtostderr", "true")
 	glogFlags := flag.NewFlagSet("glog", flag.ContinueOnError)
 	glogFlags.SetOutput(os.Stdout)
 	flag.VisitAll(func(f *flag.Flag) { glogFlags.Var(f.Value, f.Name, f.Usage) })
@@ -146,7 +147,8 @@ func defineFlags() *flag.FlagSet {
 
 // fail prints one line on stderr and returns status.
 func fail(status int, format string, a ...any) int {
-	fmt.Fprintf(os.Stderr, "httpserver: "+format+"\n", a...)
+	line := fmt.Sprintf(format, a...)
+	fmt.Fprintf(os.Stderr, "httpserver: %s\n", strings.ReplaceAll(line, "\n", `\n`))
 	return status
 }
 
@@ -163,10 +165,7 @@ func versionLine() string {
 // serve answers requests on ln, over TLS unless tlsConfig is nil, until a signal
 // ends it, and returns the exit status. On SIGINT or SIGTERM ln is closed and requests in flight get
 // stopTimeout to end; a second signal ends them at once.
-func serve(ln net.Listener, tlsConfig *tls.Config) int {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-
+func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int {
 	h := newHandler()
 	srv := newServer(h)
 	failed := make(chan error, 1)
@@ -196,7 +195,7 @@ func serve(ln net.Listener, tlsConfig *tls.Config) int {
 			return 1
 		}
 	case sig := <-signals:
-		glog.Errorf("stopped at once (%v again): requests in flight were cut", sig)
+		glog.Errorf("stopped at once on a second signal (%v): requests in flight were cut", sig)
 		return 1
 	}
 	glog.Info("stopped")
@@ -212,9 +211,10 @@ func newServer(h *handler) *http.Server {
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      responseTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeadBytes - 4096, // net/http reads from 4096 to 8192 more before it says 431
+		MaxHeaderBytes:    maxHeadBytes,
 		ErrorLog:          glog.NewStandardLogger("ERROR"),
 		Protocols:         new(http.Protocols),
+		HTTP2:             &http.HTTP2Config{WriteByteTimeout: responseTimeout}, // WriteTimeout doesn't end a stalled write
 
 		ConnContext: withConn,
 

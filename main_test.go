@@ -49,6 +49,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
 		return 1
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	os.Setenv("GOCOVERDIR", dir)
 	flag.Parse()
 	if f := flag.Lookup("test.gocoverdir"); f.Value.String() != "" { // make cover sets it
@@ -82,6 +83,8 @@ func start(t *testing.T, args ...string) *process {
 	}
 	go func() {
 		p.cmd.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		close(p.done)
 		p.cond.Broadcast()
 	}()
@@ -115,6 +118,7 @@ func (p *process) log() string {
 func (p *process) waitLog(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
+	defer time.AfterFunc(time.Minute, func() { p.cmd.Process.Kill() }).Stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
@@ -200,7 +204,7 @@ func TestStopTwice(t *testing.T) {
 	p.waitLog("stopping")
 	p.signal(syscall.SIGINT)
 	p.wait(1)
-	p.waitLog(`stopped at once \(interrupt again\)`)
+	p.waitLog(`stopped at once on a second signal \(interrupt\)`)
 }
 
 // A request that doesn't end is cut after stopTimeout.
@@ -213,28 +217,31 @@ func TestStopTimeout(t *testing.T) {
 	p.waitLog("stopped: requests not ended after 20s were cut")
 }
 
-// A client that sends half of something is let go in time, and told if its
-// head was whole.
+// A client that sends half of something is let go in time, the later the more
+// it sent, and told if its head was whole. One that is idle stays.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	p := start(t)
-	for name, test := range map[string]struct{ sent, response string }{
-		"nothing":     {"", ""},
-		"half a head": {"GET /hello HTTP/1.1\r\nHost:", ""},
-		"half a body": {"POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbo", "HTTP/1.1 408 Request Timeout\r\n"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := p.dial()
-			io.WriteString(c, test.sent)
-			response, err := io.ReadAll(c)
-			if err != nil {
-				t.Error(err)
-			}
-			if !strings.HasPrefix(string(response), test.response) || test.response == "" && len(response) > 0 {
-				t.Errorf("response %q, want %q", response, test.response)
-			}
-		})
+	idle, body, head, nothing := p.dial(), p.dial(), p.dial(), p.dial()
+	io.WriteString(idle, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+	io.WriteString(body, "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbo")
+	io.WriteString(head, "GET /hello HTTP/1.1\r\nHost:")
+	for _, c := range []net.Conn{head, nothing} {
+		if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+	body.SetReadDeadline(time.Now())
+	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("half a body was let go with the others: %v", err)
+	}
+	body.SetReadDeadline(time.Time{})
+	if b, err := io.ReadAll(body); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 408 Request Timeout\r\n") {
+		t.Errorf("%q, %v", b, err)
+	}
+	io.WriteString(idle, "GET /hello HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+	if b, err := io.ReadAll(idle); err != nil || strings.Count(string(b), "200 OK") != 2 {
+		t.Errorf("%q, %v", b, err)
 	}
 }
 
@@ -273,7 +280,8 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},
 		{[]string{"-cert=main.go", "-key=main.go"}, 1, `-cert "main.go", -key "main.go": tls: failed to find any PEM data`},
 		{[]string{"serve"}, 2, `unexpected argument "serve": httpserver takes flags only`},
-		{[]string{"-log_dir=/nosuch"}, 1, `-log_dir "/nosuch": open /nosuch/httpserver`},
+		{[]string{"-logtostderr=false", "-log_dir=/nosuch"}, 1, `-log_dir: open /nosuch/httpserver`},
+		{[]string{"-a\nb"}, 2, `flag provided but not defined: -a\nb`},
 	} {
 		cmd := exec.Command(binary, test.args...)
 		stdout, err := cmd.Output()
@@ -315,7 +323,7 @@ func TestHelpAndVersion(t *testing.T) {
 // of the log.
 func TestLogLevels(t *testing.T) {
 	const (
-		hello  = `127.0.0.1:\d+ "GET /hello\?%22 HTTP/1.1" 200 \d+ \S+ "a\\"b\\tc"`
+		hello  = `127.0.0.1:\d+ "GET /hello\?%22 HTTP/1.1" 200 153 \S+ "a\\"b\\tc"`
 		health = `127.0.0.1:\d+ "HEAD /healthz HTTP/1.1" 200 0 \S+ ""`
 		begin  = `httpserver \S+ go\S+ listening on http://127.0.0.1:\d+`
 	)
@@ -327,13 +335,13 @@ func TestLogLevels(t *testing.T) {
 		"3": {begin, hello, health},
 		"4": {begin,
 			head(`GET /hello\?%22 HTTP/1.1`), head("Host: test"), head(`User-Agent: a\\"b\\tc`), head(`authorization: \*\*\*`),
-			head(` \*\*\*`), head(`Proxy-Authorization: \*\*\*`), head(`X: y`), head(` z`), head(`Cookie: \*\*\*`), hello,
+			head(` \*\*\*`), head(`Proxy-Authorization: \*\*\*`), head(`X: y`), head(` z`), head(`Cookie: \*\*\*`), head(`Set-Cookie: \*\*\*`), hello,
 			head("HEAD /healthz HTTP/1.1"), head("Host: test"), health},
 	} {
 		t.Run("v="+level, func(t *testing.T) {
 			p := start(t, "-v="+level)
 			roundTrip(t, p.addr, "GET", "GET /hello?%22 HTTP/1.1\r\nHost: test\r\nUser-Agent: a\"b\tc\r\n"+
-				"authorization: secret\r\n secret\r\nProxy-Authorization: secret\r\nX: y\r\n z\r\nCookie: secret\r\n\r\n")
+				"authorization: secret\r\n secret\r\nProxy-Authorization: secret\r\nX: y\r\n z\r\nCookie: secret\r\nSet-Cookie: secret\r\n\r\n")
 			roundTrip(t, p.addr, "HEAD", "HEAD /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
 			p.signal(syscall.SIGINT)
 			p.wait(0)
@@ -352,6 +360,16 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
+// What a client sends is cut before glog cuts the line.
+func TestLongLogLines(t *testing.T) {
+	p := start(t, "-v=4")
+	long := strings.Repeat("\xff", 10000)
+	roundTrip(t, p.addr, "GET", "GET /hello?"+long+long+" HTTP/1.1\r\nHost: test\r\nUser-Agent: "+long+"\r\n\r\n")
+	p.waitLog(`\n.*> "User-Agent: (\\xff)+"\n`)
+	p.waitLog(`\n.*> "GET /hello\?(\\xff)+"\n`)
+	p.waitLog(`\n.* "GET /hello\?(\\xff)+" 200 30\d+ \S+ "(\\xff)+"\n`)
+}
+
 func TestGlogFlags(t *testing.T) {
 	t.Run("-log_dir", func(t *testing.T) {
 		dir := t.TempDir()
@@ -361,6 +379,9 @@ func TestGlogFlags(t *testing.T) {
 		log, err := os.ReadFile(filepath.Join(dir, "httpserver.INFO"))
 		if err != nil || !strings.Contains(string(log), "] stopped\n") {
 			t.Errorf("%v: %s", err, log)
+		}
+		if names, _ := filepath.Glob(filepath.Join(dir, "httpserver[0-9]*")); len(names) > 0 {
+			t.Errorf("left behind: %v", names)
 		}
 	})
 	t.Run("-vmodule", func(t *testing.T) {
@@ -585,6 +606,9 @@ func TestPanic(t *testing.T) {
 	h := newHandler()
 	h.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
 	srv := newServer(h)
+	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "glog.logBridge" {
+		t.Errorf("net/http logs to %s", got)
+	}
 	srv.ErrorLog.SetOutput(&log)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
