@@ -4,7 +4,11 @@ ARGS   =
 GOARCH = amd64
 DLV    = github.com/go-delve/delve/cmd/dlv@v1.27.2
 
-.PHONY: help run build test cover release debug clean
+# The profile of leaked goroutines, free until it is asked for, is an experiment
+# in Go 1.26. A release of Go that doesn't know it builds without.
+export GOEXPERIMENT := $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
+
+.PHONY: help run build test cover profile release debug clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +28,11 @@ cover: ## test, then list the statements covered, function by function
 	go test -cover -parallel=16 . -args -test.gocoverdir=$(CURDIR)/bin/cover
 	@go tool covdata textfmt -i=bin/cover -o=bin/cover.out
 	@go tool cover -func=bin/cover.out
+
+profile: build ## take a CPU profile of the server under load, and print its top
+	@go test -run '^TestProfile$$' -program=bin/httpserver -profile=bin/cpu.pprof . >/dev/null
+	@go tool pprof -top -nodecount=20 bin/httpserver bin/cpu.pprof
+	@echo "to see it in a browser: go tool pprof -http=localhost:8001 bin/httpserver bin/cpu.pprof"
 
 release: ## build bin/GOARCH/httpserver, static, for linux; GOARCH=arm64 for ARM
 	@echo "building httpserver binary"

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,8 @@ import (
 	"mime"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -33,22 +34,61 @@ type handler struct {
 	stopping atomic.Bool // set by the first signal to stop, never cleared
 }
 
-func newHandler() *handler {
+// newHandler returns a handler that lets profiles be asked for as access says:
+// by "local" clients, by "all", or by "none".
+func newHandler(access string) *handler {
 	hostname, err := os.Hostname()
 	if err != nil {
 		glog.Warningf("Served-By will say localhost: %v", err)
 		hostname = "localhost"
 	}
 	h := &handler{mux: http.NewServeMux(), hostname: hostname}
+	h.mux.HandleFunc("/", notFound)
 	h.mux.HandleFunc("/hello", h.hello)
 	h.mux.HandleFunc("/healthz", h.healthz)
-	h.mux.HandleFunc("/debug/pprof/", pprof.Index)
-	h.mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	h.mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	h.mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	h.mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	h.mux.HandleFunc("/", notFound)
+	if access == "none" {
+		return h
+	}
+	for name, profile := range map[string]http.HandlerFunc{
+		"":        pprof.Index, // and every named profile
+		"cmdline": pprof.Cmdline,
+		"profile": pprof.Profile,
+		"symbol":  pprof.Symbol,
+		"trace":   pprof.Trace,
+	} {
+		h.mux.HandleFunc("/debug/pprof/"+name, func(w http.ResponseWriter, r *http.Request) {
+			if access == "local" && !isLocal(r) {
+				http.Error(w, "profiles are for clients on this machine; -pprof=all opens them to all", http.StatusForbidden)
+				return
+			}
+			profile(w, r)
+		})
+	}
 	return h
+}
+
+// isLocal reports whether r comes from this machine, by three signs that only
+// count together. The peer is loopback. The Host is too: a page in a browser here
+// may have its own name resolve to this machine (DNS rebinding), but the name
+// gives it away. And no proxy passed the request on: one on this machine makes
+// everyone's peer loopback. Proxies add a field; nginx, unless told to, doesn't,
+// but speaks HTTP/1.0 with a Connection: close that clients leave out.
+func isLocal(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	host := (&url.URL{Host: r.Host}).Hostname()
+	addr, err := netip.ParseAddr(host)
+	if !strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") && (err != nil || !addr.Unmap().IsLoopback()) {
+		return false
+	}
+	for name := range r.Header {
+		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
+			return false
+		}
+	}
+	return r.ProtoAtLeast(1, 1) || !strings.EqualFold(r.Header.Get("Connection"), "close")
 }
 
 // ServeHTTP logs the request, with its head at -v=4, and what was answered.
@@ -279,50 +319,31 @@ func cutField(line string) (name, value string) {
 	return line[:1] + name, strings.Trim(value, " \t")
 }
 
-// prefersJSON reports whether the values of Accept ask for application/json
-// rather than text/plain (RFC 9110 section 12.5.1): with a higher quality, or
-// the same one more specifically or earlier.
+// prefersJSON reports whether the values of Accept name application/json, or all
+// of application, with a quality no less than that of text/plain (RFC 9110
+// section 12.5.1).
 func prefersJSON(accept []string) bool {
-	type preference struct {
-		specific int // 0 is none, then */*, type/* and type/subtype
-		quality  float64
-		position int // counted down
-	}
-	var text, json preference
-	for position, part := range strings.Split(strings.Join(accept, ","), ",") {
-		mediaType, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
+	qualities := make(map[string]float64)
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		mediaRange, params, err := mime.ParseMediaType(part)
 		quality := 1.0
-		if q, ok := params["q"]; ok {
-			if quality, err = strconv.ParseFloat(q, 64); err != nil {
-				continue
-			}
+		if q, ok := params["q"]; ok && err == nil {
+			quality, err = strconv.ParseFloat(q, 64)
 		}
-		note := func(best *preference, specific int) {
-			if specific > best.specific {
-				*best = preference{specific, quality, -position}
-			}
-		}
-		switch mediaType {
-		case "application/json":
-			note(&json, 3)
-		case "text/plain":
-			note(&text, 3)
-		case "application/*":
-			note(&json, 2)
-		case "text/*":
-			note(&text, 2)
-		case "*/*":
-			note(&json, 1)
-			note(&text, 1)
+		if err == nil {
+			qualities[mediaRange] = quality
 		}
 	}
-	return json.quality > 0 && cmp.Or(
-		cmp.Compare(json.quality, text.quality),
-		cmp.Compare(json.specific, text.specific),
-		cmp.Compare(json.position, text.position)) > 0
+	quality := func(ranges ...string) float64 { // the most specific counts
+		for _, r := range ranges {
+			if q, ok := qualities[r]; ok {
+				return q
+			}
+		}
+		return 0
+	}
+	json := quality("application/json", "application/*")
+	return json > 0 && json >= quality("text/plain", "text/*", "*/*")
 }
 
 // headJSON returns the JSON form of r, whose head is the text head.

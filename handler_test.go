@@ -58,7 +58,7 @@ func TestPaths(t *testing.T) {
 		methods = "method not allowed; use GET or HEAD\n"
 		paths   = "not found; try /hello, /healthz or /debug/pprof/\n"
 	)
-	addr := testServer(t, newHandler())
+	addr := testServer(t, newHandler("local"))
 	for _, test := range []struct {
 		request string // without the Host field
 		status  int
@@ -66,11 +66,11 @@ func TestPaths(t *testing.T) {
 		field   string // "" is any
 		value   string
 	}{
-		{"GET /hello HTTP/1.1", 200, "GET /hello HTTP/1.1\nHost: test\n", "Content-Type", "text/plain; charset=utf-8"},
-		{"HEAD /hello HTTP/1.1", 200, "", "Content-Length", "32"},
-		{"PURGE /hello?a=%20&b HTTP/1.1", 200, "PURGE /hello?a=%20&b HTTP/1.1\nHost: test\n", "", ""},
+		{"GET /hello HTTP/1.1", 200, "GET /hello HTTP/1.1\nHost: localhost\n", "Content-Type", "text/plain; charset=utf-8"},
+		{"HEAD /hello HTTP/1.1", 200, "", "Content-Length", "37"},
+		{"PURGE /hello?a=%20&b HTTP/1.1", 200, "PURGE /hello?a=%20&b HTTP/1.1\nHost: localhost\n", "", ""},
 		{"%PDF- /hello HTTP/1.1", 200, "", "Content-Type", "text/plain; charset=utf-8"},
-		{"GET http://other/hello HTTP/1.1", 200, "GET http://other/hello HTTP/1.1\nHost: test\n", "", ""},
+		{"GET http://other/hello HTTP/1.1", 200, "GET http://other/hello HTTP/1.1\nHost: localhost\n", "", ""},
 		{"GET /hello/ HTTP/1.1", 404, paths, "", ""},
 		{"GET /healthz HTTP/1.1", 200, "ok\n", "Content-Type", "text/plain; charset=utf-8"},
 		{"HEAD /healthz HTTP/1.1", 200, "", "", ""},
@@ -78,8 +78,8 @@ func TestPaths(t *testing.T) {
 		{"OPTIONS /healthz HTTP/1.1", 405, methods, "Allow", "GET, HEAD"},
 		{"GET / HTTP/1.1", 404, paths, "Content-Type", "text/plain; charset=utf-8"},
 		{"OPTIONS * HTTP/1.1", 404, paths, "", ""},
-		{"CONNECT test:80 HTTP/1.1", 404, paths, "", ""},
-		{"GET http://test HTTP/1.1", 404, paths, "", ""},
+		{"CONNECT localhost:80 HTTP/1.1", 404, paths, "", ""},
+		{"GET http://localhost HTTP/1.1", 404, paths, "", ""},
 		{"GET /debug/vars HTTP/1.1", 404, paths, "", ""},
 		{"GET /debug/pprof HTTP/1.1", 307, "", "Location", "/debug/pprof/"},
 		{"GET /debug/pprof/ HTTP/1.1", 200, "", "Content-Type", "text/html; charset=utf-8"},
@@ -91,7 +91,7 @@ func TestPaths(t *testing.T) {
 	} {
 		t.Run(test.request, func(t *testing.T) {
 			method, _, _ := strings.Cut(test.request, " ")
-			res, body, _ := roundTrip(t, addr, method, test.request+"\r\nHost: test\r\n\r\n")
+			res, body, _ := roundTrip(t, addr, method, test.request+"\r\nHost: localhost\r\n\r\n")
 			if res.StatusCode != test.status {
 				t.Errorf("status %d, want %d", res.StatusCode, test.status)
 			}
@@ -104,15 +104,87 @@ func TestPaths(t *testing.T) {
 		})
 	}
 	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
-		res, _, _ := roundTrip(t, addr, "GET", "GET /debug/pprof/"+name+" HTTP/1.1\r\nHost: test\r\n\r\n")
+		res, _, _ := roundTrip(t, addr, "GET", "GET /debug/pprof/"+name+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if res.StatusCode != 200 {
 			t.Errorf("/debug/pprof/%s: status %d", name, res.StatusCode)
 		}
 	}
 }
 
+func TestIsLocal(t *testing.T) {
+	for _, test := range []struct {
+		name, peer, host, fields string
+		want                     bool
+	}{
+		{"curl, IPv4", "127.0.0.1:40000", "localhost:8000", "User-Agent: curl/8.5.0", true},
+		{"IPv6", "[::1]:40000", "[::1]:8000", "", true},
+		{"IPv4 in IPv6", "[::ffff:127.0.0.1]:40000", "127.0.0.1:8000", "", true},
+		{"other loopback", "127.1.2.3:40000", "127.3.2.1", "", true},
+		{"other peer", "192.0.2.1:40000", "localhost", "", false},
+		{"other peer, IPv6", "[2001:db8::1]:40000", "localhost", "", false},
+		{"other peer, link-local", "[fe80::1%eth0]:40000", "localhost", "", false},
+		{"other peer, IPv4 in IPv6", "[::ffff:192.0.2.1]:40000", "localhost", "", false},
+		{"no peer", "@", "localhost", "", false},
+		{"host without a port", "127.0.0.1:1", "localhost", "", true},
+		{"host in capitals", "127.0.0.1:1", "LocalHost:80", "", true},
+		{"host with a dot at its end", "127.0.0.1:1", "localhost.:80", "", true},
+		{"host in IPv6", "127.0.0.1:1", "[::1]", "", true},
+		{"host in IPv4 in IPv6", "127.0.0.1:1", "[::ffff:127.0.0.1]:80", "", true},
+		{"rebound name", "127.0.0.1:1", "example.com:8000", "", false},
+		{"name that begins so", "127.0.0.1:1", "localhost.example.com", "", false},
+		{"name that ends so", "127.0.0.1:1", "example.localhost", "", false},
+		{"name like an address", "127.0.0.1:1", "127.0.0.1.example.com", "", false},
+		{"other address", "127.0.0.1:1", "192.0.2.1:8000", "", false},
+		{"unspecified address", "127.0.0.1:1", "0.0.0.0:8000", "", false},
+		{"number for an address", "127.0.0.1:1", "2130706433", "", false},
+		{"no host", "127.0.0.1:1", "", "", false},
+		{"dot for a host", "127.0.0.1:1", ".", "", false},
+		{"Forwarded", "127.0.0.1:1", "localhost", "forwarded: for=192.0.2.1", false},
+		{"Via", "127.0.0.1:1", "localhost", "via: 1.1 proxy", false},
+		{"X-Forwarded-For", "127.0.0.1:1", "localhost", "x-forwarded-for: 127.0.0.1", false},
+		{"X-Forwarded-Host", "127.0.0.1:1", "localhost", "X-Forwarded-Host:", false},
+		{"X-Forwarded-Proto", "127.0.0.1:1", "localhost", "X-FORWARDED-PROTO: https", false},
+		{"X-Real-IP", "127.0.0.1:1", "localhost", "X-Real-IP: 192.0.2.1", false},
+		{"X-Forwarded", "127.0.0.1:1", "localhost", "X-Forwarder: no such field", true},
+	} {
+		for _, proto := range []string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"} {
+			r := httptest.NewRequest("GET", "/debug/pprof/", nil)
+			r.RemoteAddr, r.Host, r.Proto = test.peer, test.host, proto
+			r.ProtoMajor, r.ProtoMinor, _ = http.ParseHTTPVersion(proto)
+			if name, value, ok := strings.Cut(test.fields, ":"); ok {
+				r.Header.Set(name, value)
+			}
+			if got := isLocal(r); got != test.want {
+				t.Errorf("%s, %s: %v", test.name, proto, got)
+			}
+			r.Header.Set("Connection", "close") // as nginx does in HTTP/1.0
+			if got, want := isLocal(r), test.want && proto != "HTTP/1.0"; got != want {
+				t.Errorf("%s, %s, Connection: close: %v", test.name, proto, got)
+			}
+		}
+	}
+}
+
+func TestPprofAccess(t *testing.T) {
+	for access, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"all":   {200, strings.Join(os.Args, "\x00")},
+		"local": {403, "profiles are for clients on this machine; -pprof=all opens them to all\n"},
+		"none":  {404, "not found; try /hello, /healthz or /debug/pprof/\n"},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/debug/pprof/cmdline", nil) // from 192.0.2.1
+		newHandler(access).ServeHTTP(w, r)
+		if w.Code != want.status || w.Body.String() != want.body {
+			t.Errorf("-pprof=%s: %d %q, want %d %q", access, w.Code, w.Body, want.status, want.body)
+		}
+	}
+}
+
 func TestHelloFields(t *testing.T) {
-	addr := testServer(t, newHandler())
+	addr := testServer(t, newHandler("local"))
 	res, body, peer := roundTrip(t, addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\nX: "+strings.Repeat("a", 5000)+"\r\n\r\n")
 	hostname, _ := os.Hostname()
 	for field, want := range map[string]string{
@@ -130,7 +202,7 @@ func TestHelloFields(t *testing.T) {
 
 // Where the head as it arrived isn't known, net/http's view is shown.
 func TestHelloView(t *testing.T) {
-	h := newHandler()
+	h := newHandler("local")
 	for raw, want := range map[string]string{
 		"GET /hello HTTP/1.1\r\nx-b: 2\r\nHost: test\r\nX-A: \r\nx-B: 1\r\nCookie: a=b\r\n\r\n": "GET /hello HTTP/1.1\nHost: test\nCookie: a=b\nX-A: \nX-B: 2\nX-B: 1\n",
 		"GET /hello HTTP/1.0\r\n\r\n": "GET /hello HTTP/1.0\n",
@@ -169,7 +241,7 @@ func TestHelloJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(newHandler())
+	srv := newServer(newHandler("local"))
 	go srv.Serve(newListener(ln, &tls.Config{Certificates: []tls.Certificate{testCert()}, MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}))
 	defer srv.Close()
 	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "example.com",
@@ -192,24 +264,26 @@ func TestHelloJSON(t *testing.T) {
 
 func TestPrefersJSON(t *testing.T) {
 	for accept, want := range map[string]bool{
-		"":                                     false,
-		"*/*":                                  false,
-		"application/json":                     true,
-		"Application/JSON; charset=utf-8":      true,
-		"application/*":                        true,
-		"application/json, */*":                true,
-		"*/*, application/json":                true,
-		"application/json, text/plain, */*":    true,
-		"text/plain, application/json":         false,
-		"text/plain;q=0.5, application/json":   true,
-		"text/plain, application/json;q=0.9":   false,
-		"application/json;q=0.1, */*;q=0.5":    false,
-		"application/json;q=0.5, */*;q=0.1":    true,
-		"application/json;q=0":                 false,
-		"application/json;q=x":                 false,
-		"text/html, application/xml, */*;q=.8": false,
-		"text/*, application/json;q=0.9":       false,
-		"application/jsonp, ;":                 false,
+		"":                                  false,
+		"*/*":                               false,
+		"application/json":                  true,
+		"Application/JSON; charset=utf-8":   true,
+		"application/*":                     true,
+		"application/json, */*":             true,
+		"*/*, application/json":             true,
+		"application/json, text/plain, */*": true,
+		"text/plain, application/json":      true,
+		"application/json;q=0.5, text/plain;q=0.4, */*": true,
+		"application/*, application/json;q=0":           false,
+		"text/plain;q=0.5, application/json":            true,
+		"text/plain, application/json;q=0.9":            false,
+		"application/json;q=0.1, */*;q=0.5":             false,
+		"application/json;q=0.5, */*;q=0.1":             true,
+		"application/json;q=0":                          false,
+		"application/json;q=x":                          false,
+		"text/html, application/xml, */*;q=.8":          false,
+		"text/*, application/json;q=0.9":                false,
+		"application/jsonp, ;":                          false,
 	} {
 		if got := prefersJSON([]string{accept}); got != want {
 			t.Errorf("%q: %v", accept, got)
@@ -218,7 +292,7 @@ func TestPrefersJSON(t *testing.T) {
 }
 
 func TestHelloHTTP2(t *testing.T) {
-	addr := testServer(t, newHandler())
+	addr := testServer(t, newHandler("local"))
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	defer tr.CloseIdleConnections()
@@ -237,7 +311,7 @@ func TestHelloHTTP2(t *testing.T) {
 }
 
 func TestBodies(t *testing.T) {
-	addr := testServer(t, newHandler())
+	addr := testServer(t, newHandler("local"))
 	chunk := func(n int) string { return fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("a", n)) }
 	const tooLarge = "request body over 10485760 bytes\n"
 	for _, test := range []struct {
@@ -271,7 +345,7 @@ func TestBodies(t *testing.T) {
 }
 
 func TestHeadLimit(t *testing.T) {
-	addr := testServer(t, newHandler())
+	addr := testServer(t, newHandler("local"))
 	const begin, end = "GET /hello HTTP/1.1\r\nHost: test\r\nX: ", "\r\n\r\n"
 	for over, status := range map[int]int{0: 200, 8193: 431} {
 		value := bytes.Repeat([]byte("a"), maxHeadBytes-len(begin+end)+over)
@@ -284,7 +358,7 @@ func TestHeadLimit(t *testing.T) {
 
 // A connection goes on after a body that was read and after one that wasn't.
 func TestKeepAlive(t *testing.T) {
-	c, err := net.Dial("tcp", testServer(t, newHandler()))
+	c, err := net.Dial("tcp", testServer(t, newHandler("local")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +371,7 @@ func TestKeepAlive(t *testing.T) {
 }
 
 func TestHealthzWhileStopping(t *testing.T) {
-	h := newHandler()
+	h := newHandler("local")
 	h.stopping.Store(true)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/healthz", nil))

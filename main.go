@@ -13,7 +13,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,6 +43,11 @@ var (
 	addr        = flags.String("addr", "127.0.0.1:8000", "listen `address`; port 0 picks a free one, and the log names it")
 	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it")
 	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
+	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
+	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
+	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")
+	blockRate   = flags.Int("blockprofilerate", 1000000, "profile one blocking event for every `n` nanoseconds blocked; 0 turns it off")
+	mutexRate   = flags.Int("mutexprofilefraction", 100, "profile one of `n` fights over a mutex; 0 turns it off")
 	showVersion = flags.Bool("version", false, "print module, version and Go version, then exit")
 )
 
@@ -82,6 +90,10 @@ func run(args []string) int {
 		return fail(2, "unexpected argument %q: httpserver takes flags only", flag.Arg(0))
 	case (*certFile == "") != (*keyFile == ""):
 		return fail(2, "-cert %q, -key %q: want both or neither", *certFile, *keyFile)
+	case !slices.Contains([]string{"local", "all", "none"}, *pprofAccess):
+		return fail(2, "-pprof %q: want local, all or none", *pprofAccess)
+	case *blockRate < 0 || *mutexRate < 0:
+		return fail(2, "-blockprofilerate %d, -mutexprofilefraction %d: want 0 or more", *blockRate, *mutexRate)
 	case *showVersion:
 		fmt.Println(versionLine())
 		return 0
@@ -111,8 +123,53 @@ func run(args []string) int {
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
 	}
+	stopProfiles, err := startProfiles()
+	if err != nil {
+		return fail(1, "%v", err)
+	}
 	defer glog.Flush()
-	return serve(ln, tlsConfig, signals)
+	status := serve(ln, tlsConfig, signals)
+	if err := stopProfiles(); err != nil {
+		glog.Error(err)
+		return 1
+	}
+	return status
+}
+
+// startProfiles starts the profiles that the flags ask for. stop writes those of
+// the whole run.
+func startProfiles() (stop func() error, err error) {
+	runtime.SetBlockProfileRate(*blockRate)
+	runtime.SetMutexProfileFraction(*mutexRate)
+	var cpu, mem *os.File
+	if *cpuProfile != "" {
+		if cpu, err = os.Create(*cpuProfile); err != nil {
+			return nil, fmt.Errorf("-cpuprofile: %w", err)
+		}
+	}
+	if *memProfile != "" {
+		if mem, err = os.Create(*memProfile); err != nil {
+			return nil, fmt.Errorf("-memprofile: %w", err)
+		}
+	}
+	if cpu != nil {
+		if err := pprof.StartCPUProfile(cpu); err != nil {
+			return nil, fmt.Errorf("-cpuprofile: %w", err)
+		}
+	}
+	return func() error {
+		var errs [3]error
+		if cpu != nil {
+			pprof.StopCPUProfile()
+			errs[0] = cpu.Close()
+		}
+		if mem != nil {
+			runtime.GC() // as go test does, for what is live to be up to date
+			errs[1] = pprof.Lookup("allocs").WriteTo(mem, 0)
+			errs[2] = mem.Close()
+		}
+		return errors.Join(errs[:]...)
+	}, nil
 }
 
 // loadTLS returns the configuration that -cert and -key ask for, or nil.
@@ -166,7 +223,7 @@ func versionLine() string {
 // ends it, and returns the exit status. On SIGINT or SIGTERM ln is closed and requests in flight get
 // stopTimeout to end; a second signal ends them at once.
 func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int {
-	h := newHandler()
+	h := newHandler(*pprofAccess)
 	srv := newServer(h)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(newListener(ln, tlsConfig)) }()

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -29,6 +30,8 @@ import (
 // binary is the built program, which the tests here run as a user does.
 var binary string
 
+var program = flag.String("program", "", "run the program in `file` instead of building it")
+
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }
@@ -40,6 +43,11 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	flag.Parse()
+	if *program != "" {
+		binary = *program
+		return m.Run()
+	}
 	binary = filepath.Join(dir, "httpserver")
 	args := []string{"build", "-cover", "-o", binary}
 	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
@@ -51,7 +59,6 @@ func buildAndRun(m *testing.M) int {
 	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	os.Setenv("GOCOVERDIR", dir)
-	flag.Parse()
 	if f := flag.Lookup("test.gocoverdir"); f.Value.String() != "" { // make cover sets it
 		os.Setenv("GOCOVERDIR", f.Value.String())
 	}
@@ -92,7 +99,8 @@ func start(t *testing.T, args ...string) *process {
 		p.cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
-			t.Logf("stderr of httpserver %v:\n%s", args, p.log())
+			log := p.log()
+			t.Logf("stderr of httpserver %v ends with:\n%s", args, log[max(0, len(log)-4000):])
 		}
 	})
 	p.addr = p.waitLog(`listening on https?://(\S+)`)[1]
@@ -276,6 +284,10 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-addr=:65536"}, 2, `-addr ":65536": want a port from 0 to 65535 after ":": address 65536: invalid port`},
 		{[]string{"-nosuch"}, 2, "flag provided but not defined: -nosuch"},
 		{[]string{"-v=x"}, 2, `invalid value "x" for flag -v: strconv.Atoi: parsing "x": invalid syntax`},
+		{[]string{"-pprof=some"}, 2, `-pprof "some": want local, all or none`},
+		{[]string{"-blockprofilerate=-1"}, 2, `-blockprofilerate -1, -mutexprofilefraction 100: want 0 or more`},
+		{[]string{"-addr=:0", "-cpuprofile=/nosuch/cpu"}, 1, `-cpuprofile: open /nosuch/cpu: no such file or directory`},
+		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
 		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
 		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},
 		{[]string{"-cert=main.go", "-key=main.go"}, 1, `-cert "main.go", -key "main.go": tls: failed to find any PEM data`},
@@ -399,31 +411,139 @@ func TestGlogFlags(t *testing.T) {
 	})
 }
 
-// TestPprof takes a CPU profile as "go tool pprof" does by default, for 30
-// seconds, which is longer than the write timeout.
-func TestPprof(t *testing.T) {
-	t.Parallel()
-	p := start(t, "-v=0")
-	stop := make(chan struct{})
-	var load sync.WaitGroup
-	load.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				roundTrip(t, p.addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
-				time.Sleep(time.Millisecond) // leave the CPU to the other tests
-			}
-		}
-	})
-	cmd := exec.Command("go", "tool", "pprof", "-top", "http://"+p.addr+"/debug/pprof/profile")
+// pprofTop runs go tool pprof -top with args and returns what it prints.
+func pprofTop(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"tool", "pprof", "-top"}, args...)...)
 	cmd.Env = append(os.Environ(), "PPROF_TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
-	close(stop)
-	load.Wait()
+	if err != nil {
+		t.Errorf("go tool pprof -top %q: %v:\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// TestProfiles asks the program under load for every kind of profile, with the
+// real tools, and looks for a function that must be in it.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	stop := load(t, p.addr)
+	defer stop()
+	url := "http://" + p.addr + "/debug/pprof/"
+	for _, test := range []struct {
+		path string
+		args []string
+		want string
+	}{
+		{"profile?seconds=1", nil, "net/http.(*conn).serve"},
+		{"allocs", nil, "net/http.(*conn).readRequest"},
+		{"allocs?seconds=1", []string{"-sample_index=alloc_space"}, "net/http.(*conn).readRequest"},
+		{"heap?gc=1", []string{"-sample_index=alloc_space"}, "net/http.(*conn).readRequest"},
+		{"goroutine", nil, "net/http.(*Server).Serve"},
+		{"block", nil, "net/http.(*connReader).abortPendingRead"},
+		{"mutex", nil, "glog."},
+		{"threadcreate", nil, "Type: threadcreate"}, // the runtime knows no stacks of it
+	} {
+		if out := pprofTop(t, append(test.args, "-cum", "-nodecount=1000", url+test.path)...); !strings.Contains(out, test.want) {
+			t.Errorf("%s has no %s:\n%s", test.path, test.want, out)
+		}
+	}
+
+	if strings.Contains(runtime.Version(), "goroutineleakprofile") { // as make builds it
+		if out := pprofTop(t, url+"goroutineleak"); !strings.Contains(out, "Type: goroutineleak") {
+			t.Errorf("goroutineleak:\n%s", out)
+		}
+	}
+
+	get := func(path string) string {
+		_, body, _ := roundTrip(t, p.addr, "GET", "GET /debug/pprof/"+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		return body
+	}
+	trace := filepath.Join(t.TempDir(), "trace")
+	os.WriteFile(trace, []byte(get("trace?seconds=0.2")), 0o666)
+	out, err := exec.Command("go", "tool", "trace", "-d=parsed", trace).Output()
 	if err != nil || !strings.Contains(string(out), "net/http.(*conn).serve") {
-		t.Errorf("%v:\n%s", err, out)
+		t.Errorf("go tool trace: %v", err)
+	}
+	stacks := get("goroutine?debug=2")
+	if !strings.Contains(stacks, "\nnet/http.(*Server).Serve(") {
+		t.Errorf("goroutine?debug=2: %s", stacks)
+	}
+	pc := regexp.MustCompile(`(0x[0-9a-f]+)\s+net/http\.\(\*Server\)\.Serve\+`).FindStringSubmatch(get("goroutine?debug=1"))
+	if symbols := get("symbol?" + pc[1]); !strings.Contains(symbols, "net/http.(*Server).Serve") {
+		t.Errorf("symbol?%s: %s", pc[1], symbols)
+	}
+	if got := get("cmdline"); got != strings.Join(p.cmd.Args, "\x00") {
+		t.Errorf("cmdline: %q", got)
+	}
+}
+
+// TestLongProfile takes a CPU profile as go tool pprof does by default, for 30
+// seconds, which is longer than the write timeout.
+func TestLongProfile(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-v=0")
+	out := pprofTop(t, "http://"+p.addr+"/debug/pprof/profile")
+	if !strings.Contains(out, "Type: cpu") || !strings.Contains(out, "Duration: 30") {
+		t.Error(out)
+	}
+}
+
+// A client that goes away ends its profile.
+func TestProfileWithoutClient(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-v=4")
+	const path, rest = "/debug/pprof/profile?seconds=", " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	c := p.dial()
+	io.WriteString(c, "GET "+path+"3600"+rest)
+	p.waitLog(`> "GET /debug/pprof/profile`)
+	c.Close()
+	p.waitLog(`"GET /debug/pprof/profile\?seconds=3600 HTTP/1.1" 200`)
+	if res, body, _ := roundTrip(t, p.addr, "GET", "GET "+path+"1"+rest); res.StatusCode != 200 {
+		t.Errorf("next profile: status %d, %s", res.StatusCode, body)
+	}
+}
+
+// A short profile that is under way when the program is told to stop is written
+// whole.
+func TestStopDuringProfile(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-v=4")
+	c := p.dial()
+	io.WriteString(c, "GET /debug/pprof/profile?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	p.waitLog(`> "GET /debug/pprof/profile`)
+	p.signal(syscall.SIGTERM)
+	_, profile := readResponse(t, bufio.NewReader(c), "GET")
+	p.wait(0)
+	file := filepath.Join(t.TempDir(), "profile")
+	os.WriteFile(file, []byte(profile), 0o666)
+	if out := pprofTop(t, file); !strings.Contains(out, "Duration: 2") {
+		t.Error(out)
+	}
+}
+
+// TestWholeRunProfiles takes profiles from start to stop.
+func TestWholeRunProfiles(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		dir := t.TempDir()
+		cpu, mem := filepath.Join(dir, "cpu"), filepath.Join(dir, "mem")
+		p := start(t, "-cpuprofile="+cpu, "-memprofile="+mem)
+		stop := load(t, p.addr)
+		res, body, _ := roundTrip(t, p.addr, "GET", "GET /debug/pprof/profile HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if want := "Could not enable CPU profiling: cpu profiling already in use\n"; res.StatusCode != 500 || body != want {
+			t.Errorf("%d %q, want 500 %q", res.StatusCode, body, want)
+		}
+		roundTrip(t, p.addr, "GET", "GET /debug/pprof/trace?seconds=0.5 HTTP/1.1\r\nHost: localhost\r\n\r\n") // wait for samples
+		stop()
+		p.signal(sig)
+		p.wait(0)
+		for _, file := range []string{cpu, mem} {
+			if out := pprofTop(t, "-cum", "-nodecount=1000", "-sample_index=0", file); !strings.Contains(out, "net/http.(*conn).serve") {
+				t.Errorf("%s:\n%s", file, out)
+			}
+		}
 	}
 }
 
@@ -525,6 +645,9 @@ func TestBehindNginx(t *testing.T) {
 	if want := "GET /hello HTTP/1.0\nHost: " + p.addr + "\nConnection: close\nx-id: 1\nX-Id: 2\n"; res.StatusCode != 200 || body != want {
 		t.Errorf("status %d, shown\n%swant\n%s", res.StatusCode, body, want)
 	}
+	if res, body, _ := roundTrip(t, front, "GET", "GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n"); res.StatusCode != 403 {
+		t.Errorf("a profile through nginx: status %d, %q", res.StatusCode, body)
+	}
 }
 
 // freeAddr returns an address of 127.0.0.1 that nothing listens on.
@@ -603,7 +726,7 @@ func TestRelease(t *testing.T) {
 // A panic costs its request only, and is logged with its stack.
 func TestPanic(t *testing.T) {
 	var log bytes.Buffer
-	h := newHandler()
+	h := newHandler("local")
 	h.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
 	srv := newServer(h)
 	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "glog.logBridge" {

@@ -67,7 +67,7 @@ func serveCut(t testing.TB, cut func() int, useTLS bool) (dial func(testing.TB) 
 	if useTLS {
 		config = &tls.Config{Certificates: []tls.Certificate{testCert()}, NextProtos: []string{"h2", "http/1.1"}}
 	}
-	srv := newServer(newHandler())
+	srv := newServer(newHandler("local"))
 	srv.ErrorLog.SetOutput(io.Discard)
 	go srv.Serve(newListener(cutter{ln, cut}, config))
 	t.Cleanup(func() { srv.Close() })
@@ -442,7 +442,7 @@ func TestIdleMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv := newServer(newHandler())
+		srv := newServer(newHandler("local"))
 		go srv.Serve(wrap(ln))
 		defer srv.Close()
 		before := heapBytes()
