@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ type handler struct {
 	mux      *http.ServeMux
 	hostname string      // for Served-By
 	stopping atomic.Bool // set by the first signal to stop, never cleared
+	inFlight atomic.Int64
 }
 
 // newHandler returns a handler that lets profiles be asked for as access says:
@@ -93,14 +95,17 @@ func isLocal(r *http.Request) bool {
 
 // ServeHTTP logs the request, with its head at -v=4, and what was answered.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.inFlight.Add(1)
+	defer h.inFlight.Add(-1)
+	if h.stopping.Load() {
+		w.Header().Set("Connection", "close") // over HTTP/2, net/http makes it a GOAWAY
+	}
 	rec := &recorder{ResponseWriter: w}
 	if c := connOf(r); c != nil {
 		r.TLS = c.tlsState
-		if r.ProtoMajor == 1 {
-			head := c.takeHead(r.ContentLength)
-			defer freeHead(head)
-			rec.head = headText(head, r)
-		}
+		head := c.takeHead(r.ContentLength)
+		defer freeHead(head)
+		rec.head = headText(head, r)
 	}
 	if rec.head == nil {
 		rec.head = appendHead(nil, r)
@@ -284,32 +289,27 @@ func headText(head *bytes.Buffer, r *http.Request) []byte {
 	return text
 }
 
+// credentials names the fields whose values are not for the log.
+var credentials = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}
+
 // logHead logs a head, each line quoted and on a log line of its own, so that
 // nothing in it can pass for a line of the log. Credentials are masked.
 func logHead(peer, head string) {
 	masked := false
 	for line := range strings.Lines(head) {
 		line = strings.TrimSuffix(line, "\n")
-		if !isContinuation(line) {
-			name, _ := cutField(line)
-			switch strings.ToLower(name) {
-			case "authorization", "proxy-authorization", "cookie", "set-cookie":
-				masked = true
-				line = name + ": ***"
-			default:
-				masked = false
-			}
-		} else if masked {
+		name, _ := cutField(line)
+		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
+		case folded && masked:
 			line = " ***"
+		case !folded:
+			masked = slices.Contains(credentials, strings.ToLower(name))
+			if masked {
+				line = name + ": ***"
+			}
 		}
-		glog.Infof("%s > %.3500q", peer, line)
+		glog.Infof("%s > %.1400q", peer, line)
 	}
-}
-
-// isContinuation reports whether line goes on with the field line before it
-// (obs-fold, RFC 9112 section 5.2).
-func isContinuation(line string) bool {
-	return strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t")
 }
 
 // cutField cuts a field line into name and value. A name may begin with a colon,
@@ -346,6 +346,10 @@ func prefersJSON(accept []string) bool {
 	return json > 0 && json >= quality("text/plain", "text/*", "*/*")
 }
 
+// folds are the line ends after which a field's value goes on (obs-fold, RFC 9112
+// section 5.2).
+var folds = regexp.MustCompile(`[ \t]*\n[ \t]+`)
+
 // headJSON returns the JSON form of r, whose head is the text head.
 func (h *handler) headJSON(head string, r *http.Request) []byte {
 	type tlsInfo struct {
@@ -366,20 +370,11 @@ func (h *handler) headJSON(head string, r *http.Request) []byte {
 		TLS        *tlsInfo    `json:"tls,omitempty"`
 	}{r.Method, utf8OrLatin1(r.RequestURI), r.Proto, utf8OrLatin1(r.Host), http.Header{}, [][2]string{}, r.RemoteAddr, h.hostname, nil}
 	_, fields, _ := strings.Cut(head, "\n")
-	for line := range strings.Lines(fields) {
-		line = strings.TrimSuffix(line, "\n")
-		if isContinuation(line) {
-			last := &info.RawHeaders[len(info.RawHeaders)-1]
-			last[1] += " " + strings.Trim(line, " \t")
-			continue
-		}
-		name, value := cutField(line)
+	for line := range strings.Lines(folds.ReplaceAllString(fields, " ")) {
+		name, value := cutField(strings.TrimSuffix(line, "\n"))
+		value = utf8OrLatin1(value)
 		info.RawHeaders = append(info.RawHeaders, [2]string{name, value})
-	}
-	for i := range info.RawHeaders {
-		field := &info.RawHeaders[i]
-		field[1] = utf8OrLatin1(field[1])
-		info.Headers.Add(field[0], field[1])
+		info.Headers.Add(name, value)
 	}
 	if r.TLS != nil {
 		info.TLS = &tlsInfo{tls.VersionName(r.TLS.Version), tls.CipherSuiteName(r.TLS.CipherSuite),

@@ -44,6 +44,7 @@ var (
 	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it")
 	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
 	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
+	drain       = flags.Duration("drain", 0, "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see")
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")
 	blockRate   = flags.Int("blockprofilerate", 1000000, "profile one blocking event for every `n` nanoseconds blocked; 0 turns it off")
@@ -94,6 +95,8 @@ func run(args []string) int {
 		return fail(2, "-pprof %q: want local, all or none", *pprofAccess)
 	case *blockRate < 0 || *mutexRate < 0:
 		return fail(2, "-blockprofilerate %d, -mutexprofilefraction %d: want 0 or more", *blockRate, *mutexRate)
+	case *drain < 0:
+		return fail(2, "-drain %v: want 0 or more", *drain)
 	case *showVersion:
 		fmt.Println(versionLine())
 		return 0
@@ -127,12 +130,17 @@ func run(args []string) int {
 	if err != nil {
 		return fail(1, "%v", err)
 	}
-	defer glog.Flush()
+	log, err := queueLog()
+	if err != nil {
+		return fail(1, "%v", err)
+	}
 	status := serve(ln, tlsConfig, signals)
 	if err := stopProfiles(); err != nil {
 		glog.Error(err)
-		return 1
+		status = 1
 	}
+	glog.Flush()
+	log.flush()
 	return status
 }
 
@@ -220,8 +228,9 @@ func versionLine() string {
 }
 
 // serve answers requests on ln, over TLS unless tlsConfig is nil, until a signal
-// ends it, and returns the exit status. On SIGINT or SIGTERM ln is closed and requests in flight get
-// stopTimeout to end; a second signal ends them at once.
+// ends it, and returns the exit status. SIGTERM makes /healthz fail, and closes ln
+// after -drain; SIGINT closes it at once. Then requests in flight get stopTimeout
+// to end. A second signal ends them at once.
 func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int {
 	h := newHandler(*pprofAccess)
 	srv := newServer(h)
@@ -232,27 +241,34 @@ func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int
 		scheme = "https"
 	}
 	glog.Infof("%s listening on %s://%s", versionLine(), scheme, ln.Addr())
+
+	var sig os.Signal
 	select {
 	case err := <-failed:
 		glog.Errorf("listening on %s: %v", ln.Addr(), err)
 		return 1
-	case sig := <-signals:
-		glog.Infof("stopping (%v): requests in flight have %v to end", sig, stopTimeout)
+	case sig = <-signals:
 	}
-
 	h.stopping.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
 	stopped := make(chan error, 1)
-	go func() { stopped <- srv.Shutdown(ctx) }()
+	go func() {
+		if sig == syscall.SIGTERM && *drain > 0 {
+			glog.Infof("stopping (%v): draining for %v", sig, *drain)
+			time.Sleep(*drain)
+		}
+		glog.Infof("stopping (%v): requests in flight have %v to end", sig, stopTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		stopped <- srv.Shutdown(ctx)
+	}()
 	select {
 	case err := <-stopped:
-		if err != nil {
-			glog.Errorf("stopped: requests not ended after %v were cut", stopTimeout)
+		if n := h.inFlight.Load(); err != nil && n > 0 {
+			glog.Errorf("stopped: %d requests were cut after %v", n, stopTimeout)
 			return 1
 		}
 	case sig := <-signals:
-		glog.Errorf("stopped at once on a second signal (%v): requests in flight were cut", sig)
+		glog.Errorf("stopped at once on a second signal (%v): %d requests were cut", sig, h.inFlight.Load())
 		return 1
 	}
 	glog.Info("stopped")

@@ -20,8 +20,10 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -77,33 +79,42 @@ type process struct {
 	stderr bytes.Buffer
 }
 
-// start starts the program on a free port with args added, waits until it
-// listens, and kills it when the test ends.
+// start starts the program on a free port with args added, and returns when it
+// listens.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, done: make(chan struct{})}
+	p := launch(t, exec.Command(binary, append([]string{"-addr=127.0.0.1:0"}, args...)...))
+	p.addr = p.waitLog(`listening on https?://(\S+)`)[1]
+	return p
+}
+
+// launch starts cmd, and kills it when the test ends. Unless cmd has a stderr, it
+// goes to the process.
+func launch(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
 	p.cond.L = &p.mu
-	p.cmd = exec.Command(binary, append([]string{"-addr=127.0.0.1:0"}, args...)...)
-	p.cmd.Stderr = p
-	if err := p.cmd.Start(); err != nil {
+	if cmd.Stderr == nil {
+		cmd.Stderr = p
+	}
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		p.cmd.Wait()
+		cmd.Wait()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		close(p.done)
 		p.cond.Broadcast()
 	}()
 	t.Cleanup(func() {
-		p.cmd.Process.Kill()
+		cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
 			log := p.log()
-			t.Logf("stderr of httpserver %v ends with:\n%s", args, log[max(0, len(log)-4000):])
+			t.Logf("stderr of %q ends with:\n%s", cmd.Args, log[max(0, len(log)-4000):])
 		}
 	})
-	p.addr = p.waitLog(`listening on https?://(\S+)`)[1]
 	return p
 }
 
@@ -222,7 +233,7 @@ func TestStopTimeout(t *testing.T) {
 	p.post()
 	p.signal(syscall.SIGTERM)
 	p.wait(1)
-	p.waitLog("stopped: requests not ended after 20s were cut")
+	p.waitLog("stopped: 1 requests were cut after 20s")
 }
 
 // A client that sends half of something is let go in time, the later the more
@@ -234,7 +245,16 @@ func TestSlowClients(t *testing.T) {
 	io.WriteString(idle, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
 	io.WriteString(body, "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbo")
 	io.WriteString(head, "GET /hello HTTP/1.1\r\nHost:")
-	for _, c := range []net.Conn{head, nothing} {
+	slow := []net.Conn{head, nothing}
+	for range 500 {
+		c := p.dial()
+		io.WriteString(c, "GET /hello HTTP/1.1\r\nHost:")
+		slow = append(slow, c)
+	}
+	if res, _ := p.get("/hello"); res.StatusCode != 200 { // others are served at once
+		t.Errorf("status %d", res.StatusCode)
+	}
+	for _, c := range slow {
 		if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
 			t.Errorf("%q, %v", b, err)
 		}
@@ -288,6 +308,7 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-blockprofilerate=-1"}, 2, `-blockprofilerate -1, -mutexprofilefraction 100: want 0 or more`},
 		{[]string{"-addr=:0", "-cpuprofile=/nosuch/cpu"}, 1, `-cpuprofile: open /nosuch/cpu: no such file or directory`},
 		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
+		{[]string{"-drain=-1s"}, 2, `-drain -1s: want 0 or more`},
 		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
 		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},
 		{[]string{"-cert=main.go", "-key=main.go"}, 1, `-cert "main.go", -key "main.go": tls: failed to find any PEM data`},
@@ -335,7 +356,7 @@ func TestHelpAndVersion(t *testing.T) {
 // of the log.
 func TestLogLevels(t *testing.T) {
 	const (
-		hello  = `127.0.0.1:\d+ "GET /hello\?%22 HTTP/1.1" 200 153 \S+ "a\\"b\\tc"`
+		hello  = `127.0.0.1:\d+ "GET /hello\?%22 HTTP/1.1" 200 161 \S+ "a\\"b\\tc"`
 		health = `127.0.0.1:\d+ "HEAD /healthz HTTP/1.1" 200 0 \S+ ""`
 		begin  = `httpserver \S+ go\S+ listening on http://127.0.0.1:\d+`
 	)
@@ -347,13 +368,13 @@ func TestLogLevels(t *testing.T) {
 		"3": {begin, hello, health},
 		"4": {begin,
 			head(`GET /hello\?%22 HTTP/1.1`), head("Host: test"), head(`User-Agent: a\\"b\\tc`), head(`authorization: \*\*\*`),
-			head(` \*\*\*`), head(`Proxy-Authorization: \*\*\*`), head(`X: y`), head(` z`), head(`Cookie: \*\*\*`), head(`Set-Cookie: \*\*\*`), hello,
+			head(` \*\*\*`), head(` \*\*\*`), head(`Proxy-Authorization: \*\*\*`), head(`X: y`), head(` z`), head(`Cookie: \*\*\*`), head(`Set-Cookie: \*\*\*`), hello,
 			head("HEAD /healthz HTTP/1.1"), head("Host: test"), health},
 	} {
 		t.Run("v="+level, func(t *testing.T) {
 			p := start(t, "-v="+level)
 			roundTrip(t, p.addr, "GET", "GET /hello?%22 HTTP/1.1\r\nHost: test\r\nUser-Agent: a\"b\tc\r\n"+
-				"authorization: secret\r\n secret\r\nProxy-Authorization: secret\r\nX: y\r\n z\r\nCookie: secret\r\nSet-Cookie: secret\r\n\r\n")
+				"authorization: secret\r\n secret\r\n\tsecret\r\nProxy-Authorization: secret\r\nX: y\r\n z\r\nCookie: secret\r\nSet-Cookie: secret\r\n\r\n")
 			roundTrip(t, p.addr, "HEAD", "HEAD /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
 			p.signal(syscall.SIGINT)
 			p.wait(0)
@@ -569,18 +590,24 @@ func startTLS(t *testing.T, args ...string) *process {
 
 func TestTLS(t *testing.T) {
 	p := startTLS(t)
+	p.waitLog("listening on https://")
 	for alpn, proto := range map[string]string{"http/1.1": "HTTP/1.1", "h2": "HTTP/2.0"} {
 		tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}}, Protocols: new(http.Protocols)}
 		tr.Protocols.SetHTTP1(alpn != "h2")
 		tr.Protocols.SetHTTP2(alpn == "h2")
-		res, err := (&http.Client{Transport: tr}).Get("https://" + p.addr + "/hello")
+		req, _ := http.NewRequest("GET", "https://"+p.addr+"/hello", nil)
+		req.Header.Set("Accept", "application/json")
+		res, err := tr.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.Proto != proto || !strings.HasPrefix(string(body), "GET /hello "+proto+"\n") {
-			t.Errorf("%s: %s %q", alpn, res.Proto, body)
+		if res.Proto != proto || !strings.Contains(string(body), `"alpn":"`+alpn+`"`) {
+			t.Errorf("%s: %s %s", alpn, res.Proto, body)
+		}
+		if alpn == "h2" && !strings.Contains(string(body), `"rawHeaders":[[":authority","`+p.addr+`"],["accept","application/json"]`) {
+			t.Errorf("%s", body)
 		}
 		tr.CloseIdleConnections()
 	}
@@ -593,13 +620,21 @@ func TestTLS(t *testing.T) {
 	}
 	p.waitLog(`E.* TLS handshake with ` + c.LocalAddr().String() + `: client sent an HTTP request to an HTTPS server\n`)
 
+	// One that speaks neither.
+	c = p.dial()
+	io.WriteString(c, "\x00 nothing known")
+	if b, _ := io.ReadAll(c); strings.Contains(string(b), "HTTP") {
+		t.Errorf("something gets %q", b)
+	}
+	p.waitLog(`TLS handshake with ` + c.LocalAddr().String() + `: tls: first record`)
+
 	// TLS 1.1.
 	if _, err := tls.Dial("tcp", p.addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
 		t.Error("TLS 1.1 is agreed on")
 	}
 	p.waitLog(`TLS handshake with \S+: tls: client offered only unsupported versions`)
-	if n := strings.Count(p.log(), "TLS handshake with"); n != 2 {
-		t.Errorf("%d log lines for 2 failed handshakes", n)
+	if n := strings.Count(p.log(), "TLS handshake with"); n != 3 {
+		t.Errorf("%d log lines for 3 failed handshakes", n)
 	}
 }
 
@@ -648,6 +683,284 @@ func TestBehindNginx(t *testing.T) {
 	if res, body, _ := roundTrip(t, front, "GET", "GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n"); res.StatusCode != 403 {
 		t.Errorf("a profile through nginx: status %d, %q", res.StatusCode, body)
 	}
+}
+
+// get asks the process for path on a new connection.
+func (p *process) get(path string) (*http.Response, string) {
+	p.t.Helper()
+	res, body, _ := roundTrip(p.t, p.addr, "GET", "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	return res, body
+}
+
+// From SIGTERM on, /healthz fails and responses close their connection, until
+// -drain is over.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-drain=2s")
+	p.signal(syscall.SIGTERM)
+	p.waitLog(`stopping \(terminated\): draining for 2s\n`)
+	if res, body := p.get("/healthz"); res.StatusCode != 503 || body != "shutting down\n" || !res.Close {
+		t.Errorf("/healthz: %d %q, close %v", res.StatusCode, body, res.Close)
+	}
+	if res, _ := p.get("/hello"); res.StatusCode != 200 || !res.Close {
+		t.Errorf("/hello: %d, close %v", res.StatusCode, res.Close)
+	}
+	p.wait(0)
+	p.waitLog(`requests in flight have 20s to end\n`)
+}
+
+func TestDrainCutShort(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-drain=1h")
+	p.signal(syscall.SIGINT) // which doesn't wait for -drain
+	p.wait(0)
+
+	p = start(t, "-drain=1h")
+	p.signal(syscall.SIGTERM)
+	p.waitLog("draining")
+	p.signal(syscall.SIGTERM)
+	p.wait(1)
+	p.waitLog(`stopped at once on a second signal \(terminated\): 0 requests were cut\n`)
+}
+
+// Whatever happens to stderr costs lines of the log, not requests, nor the exit
+// status.
+func TestStderrFaults(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { full.Close() })
+	gone, reader := pipe(t)
+	reader.Close()
+	stalled, reader := pipe(t)
+	for name, stderr := range map[string]*os.File{"full": full, "gone": gone, "stalled": stalled, "closed": nil} {
+		requests := 1000
+		if name == "stalled" {
+			requests = 15000 // more lines than the pipe and the queue hold
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(binary, "-addr="+freeAddr(t))
+			if stderr == nil {
+				cmd = exec.Command("sh", append([]string{"-c", `exec "$@" 2>&-`, "sh"}, cmd.Args...)...)
+			} else {
+				cmd.Stderr = stderr
+			}
+			p := launch(t, cmd)
+			p.addr = strings.TrimPrefix(cmd.Args[len(cmd.Args)-1], "-addr=")
+			awaitDial(t, p.addr)
+			c := p.dial()
+			r := bufio.NewReader(c)
+			for range requests {
+				io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+				readResponse(t, r, "GET")
+			}
+			if name != "stalled" {
+				p.signal(syscall.SIGTERM)
+				p.wait(0)
+				return
+			}
+			log, lines := bufio.NewReader(reader), 0
+			for { // read on
+				line, err := log.ReadString('\n')
+				if err != nil || !regexp.MustCompile(`^[IW]\d{4} [\d:.]{15} +\d+ \w+\.go:\d+\] .+\n$`).MatchString(line) {
+					t.Fatalf("line %q, %v", line, err)
+				}
+				if m := droppedLine.FindStringSubmatch(line); m != nil {
+					dropped, _ := strconv.Atoi(m[1])
+					if lines += dropped; lines != requests+1 { // with the line at the start
+						t.Errorf("%d lines written and dropped, want %d", lines, requests+1)
+					}
+					break
+				}
+				lines++
+			}
+			p.signal(syscall.SIGTERM)
+			p.wait(0)
+		})
+	}
+}
+
+// pipe returns both ends of a pipe.
+func pipe(t *testing.T) (w, r *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return w, r
+}
+
+// Stalled for good, stderr doesn't keep the program from ending.
+func TestStopWithStalledStderr(t *testing.T) {
+	w, _ := pipe(t)
+	w.SetWriteDeadline(time.Now())
+	for { // fill it
+		if _, err := w.Write(make([]byte, 4096)); err != nil {
+			break
+		}
+	}
+	cmd := exec.Command(binary, "-addr="+freeAddr(t))
+	cmd.Stderr = w
+	p := launch(t, cmd)
+	awaitDial(t, strings.TrimPrefix(cmd.Args[1], "-addr="))
+	p.signal(syscall.SIGTERM)
+	p.wait(0)
+}
+
+// Out of file descriptors, the program takes connections again when it can, and
+// says so in few lines.
+func TestNoFileDescriptors(t *testing.T) {
+	p := launch(t, exec.Command("sh", "-c", `ulimit -n 40; exec "$0" -addr=127.0.0.1:0`, binary))
+	p.addr = p.waitLog(`listening on http://(\S+)`)[1]
+	var conns []net.Conn
+	for range 60 {
+		conns = append(conns, p.dial()) // the kernel takes them
+	}
+	p.waitLog(`http: Accept error: .*too many open files; retrying`)
+	for _, c := range conns {
+		c.Close()
+	}
+	if res, _ := p.get("/hello"); res.StatusCode != 200 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if n := strings.Count(p.log(), "Accept error"); n > 20 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// Malformed requests get an error or a close, and the next client is served.
+func TestBadBytes(t *testing.T) {
+	p := start(t)
+	for _, raw := range []string{
+		"\x00", "GET\r\n\r\n", "GET /hello\r\n\r\n", "GET /hello HTTP/3.0\r\n\r\n", "GET /hello HTTP/1.1\r\n\r\n",
+		"GET  /hello HTTP/1.1\r\nHost: a\r\n\r\n", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", "G\x80T / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /hello HTTP/1.1\r\nHost: a b\r\n\r\n",
+		"GET /hello HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "GET /hello HTTP/1.1\r\n Host: a\r\n\r\n",
+		"GET /hello HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n", "GET /hello HTTP/1.1\r\nHost: a\r\nX\r\n\r\n",
+		"GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", "GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 2\r\n\r\n",
+		"GET /hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "GET /hello HTTP/1.1\r\nHost: a\r\nExpect: much\r\n\r\n",
+		"POST /hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+	} {
+		c := p.dial()
+		io.WriteString(c, raw)
+		c.(*net.TCPConn).CloseWrite()
+		response, err := io.ReadAll(c)
+		if err != nil || len(response) > 0 && !regexp.MustCompile(`^HTTP/1.[01] [45]|^\x00`).Match(response) {
+			t.Errorf("%q gets %q, %v", raw, response, err)
+		}
+		if res, _ := p.get("/hello"); res.StatusCode != 200 {
+			t.Errorf("after %q: status %d", raw, res.StatusCode)
+		}
+	}
+}
+
+// Every handler at once, with all that can be logged, up to a stop.
+func TestAtOnce(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-v=4")
+	var clients sync.WaitGroup
+	for _, path := range []string{"/hello", "/healthz", "/nowhere", "/debug/pprof/heap", "/debug/pprof/goroutine?debug=2",
+		"/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=0.1", "/debug/pprof/mutex"} {
+		for range 4 {
+			clients.Go(func() {
+				for {
+					c, err := net.Dial("tcp", p.addr)
+					if err != nil {
+						return // the program has stopped
+					}
+					io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody")
+					io.Copy(io.Discard, c) // until the idle connection is closed, or
+					c.Close()
+				}
+			})
+		}
+	}
+	p.waitLog(`POST /debug/pprof/profile.* 200`)
+	p.signal(syscall.SIGTERM)
+	clients.Wait()
+	p.wait(0) // a race would make it another status
+}
+
+// Two servers behind haproxy, stopped and started in turn under load: no request
+// fails.
+func TestRestartsBehindHAProxy(t *testing.T) {
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not installed")
+	}
+	t.Parallel()
+	front, addrs := freeAddr(t), []string{freeAddr(t), freeAddr(t)}
+	conf := filepath.Join(t.TempDir(), "haproxy.cfg")
+	os.WriteFile(conf, fmt.Appendf(nil, `
+defaults
+	mode http
+	timeout connect 5s
+	timeout client 30s
+	timeout server 30s
+	option httpchk GET /healthz
+	default-server check inter 100ms fall 1 rise 1
+listen front
+	bind %s
+	server a %s
+	server b %s
+`, front, addrs[0], addrs[1]), 0o666)
+	run := func(i int) *process {
+		p := launch(t, exec.Command(binary, "-addr="+addrs[i], "-drain=1s"))
+		p.waitLog("listening on")
+		return p
+	}
+	servers := []*process{run(0), run(1)}
+	launch(t, exec.Command(haproxy, "-db", "-f", conf))
+	awaitDial(t, front)
+
+	var stopping atomic.Bool
+	var requests atomic.Int64
+	var clients sync.WaitGroup
+	for client := range 8 {
+		c, err := net.Dial("tcp", front)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n"
+		if client%2 == 0 {
+			request = "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n" + strings.Repeat("b", 5000)
+		}
+		clients.Go(func() {
+			defer c.Close()
+			r := bufio.NewReader(c)
+			for !stopping.Load() {
+				io.WriteString(c, request)
+				res, err := http.ReadResponse(r, nil)
+				if err == nil {
+					_, err = io.Copy(io.Discard, res.Body)
+				}
+				if err != nil || res.StatusCode != 200 {
+					t.Errorf("request %d: %v, %v", requests.Load(), res, err)
+					return
+				}
+				requests.Add(1)
+			}
+		})
+	}
+	for i := range 10 {
+		for _, p := range servers { // haproxy uses both
+			p.waitLog(`"(GET|POST) /hello .* 200`)
+		}
+		servers[i%2].signal(syscall.SIGTERM)
+		servers[i%2].wait(0)
+		servers[i%2] = run(i % 2)
+	}
+	for requests.Load() < 20000 && !t.Failed() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	stopping.Store(true)
+	clients.Wait()
+	t.Logf("%d requests", requests.Load())
 }
 
 // freeAddr returns an address of 127.0.0.1 that nothing listens on.

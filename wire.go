@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // This file holds the listener and the connection that keep the head of each
 // HTTP/1 request as it arrived, which net/http does not.
 //
-// A conn hands net/http the client's bytes unchanged. It never hands out the
+// A conn hands net/http the client's bytes unchanged, but for empty lines before
+// a request line. It never hands out the
 // end of a head together with what follows, and asks the handler, through
 // takeHead, how net/http decided to frame the body. So it knows where the next
 // head begins by net/http's own word. Where it can't know, it keeps nothing for
@@ -42,15 +44,13 @@ func (l *listener) Accept() (net.Conn, error) {
 		// knowledge of HTTP/2.
 		tc := tls.Server(nc, l.tls)
 		c.halfCloser = tc
-		c.handshake = sync.OnceValue(func() error {
-			err := handshake(tc)
-			if err != nil {
+		c.handshake = sync.OnceFunc(func() {
+			if err := handshake(tc); err != nil {
 				l.handshakeFailed(c.RemoteAddr(), err)
-			} else {
-				state := tc.ConnectionState()
-				c.tlsState = &state
+				return
 			}
-			return err
+			state := tc.ConnectionState()
+			c.tlsState = &state
 		})
 	}
 	return c, nil
@@ -80,7 +80,7 @@ type halfCloser interface {
 // read from it.
 type conn struct {
 	halfCloser
-	handshake func() error         // nil in the clear; runs at the first Read
+	handshake func()               // nil in the clear; runs at the first Read
 	tlsState  *tls.ConnectionState // nil in the clear and before the handshake
 
 	// rest holds what was received but not yet handed out. net/http never has
@@ -90,6 +90,8 @@ type conn struct {
 	mu    sync.Mutex // guards the following; net/http may read while a handler runs
 	phase phase
 	head  *bytes.Buffer // in inHead and headRead; nil until its first byte
+
+	skipped int // bytes of empty lines before the head
 
 	// After a head, net/http reads one byte ahead to see a client go.
 	ahead    byte
@@ -138,35 +140,64 @@ func freeHead(head *bytes.Buffer) {
 
 func (c *conn) Read(p []byte) (n int, err error) {
 	if c.handshake != nil {
-		if err := c.handshake(); err != nil {
-			return 0, err
-		}
+		c.handshake() // Read returns its error
 	}
 	c.mu.Lock()
 	if c.phase == inBody {
 		p = p[:min(int64(len(p)), c.left)]
 	}
 	c.mu.Unlock()
-	fromRest := len(c.rest) > 0
-	if fromRest {
-		n = copy(p, c.rest)
-	} else {
-		n, err = c.halfCloser.Read(p)
+	for {
+		b, fromRest := c.rest, len(c.rest) > 0
+		if !fromRest {
+			n, err = c.halfCloser.Read(p)
+			b = p[:n]
+		}
+		c.mu.Lock()
+		skipped := c.skipEmptyLines(b)
+		b = b[skipped:]
+		n = c.note(b[:min(len(b), len(p))])
+		c.mu.Unlock()
+		copy(p, b[:n])
+		switch b = b[n:]; {
+		case len(b) == 0:
+			c.rest = nil
+		case fromRest:
+			c.rest = b
+		default:
+			c.rest = bytes.Clone(b)
+			err = nil // it comes again after rest
+		}
+		if n > 0 || err != nil || skipped == 0 {
+			return n, err
+		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	read := n
-	n = c.note(p[:n])
-	switch {
-	case fromRest && n == len(c.rest):
-		c.rest = nil
-	case fromRest:
-		c.rest = c.rest[n:]
-	case n < read:
-		c.rest = bytes.Clone(p[n:read])
-		err = nil // it comes again after rest
+}
+
+// skipEmptyLines returns how many bytes at the start of b are empty lines before
+// a request line, which RFC 9112 section 2.2 has a server ignore. It takes two in
+// all, in CRLF, as net/http does after a POST.
+func (c *conn) skipEmptyLines(b []byte) int {
+	if c.phase == inHead && c.head != nil || c.phase == headRead && c.hasAhead || c.phase > headRead {
+		return 0
 	}
-	return n, err
+	n := min(len(b)-len(bytes.TrimLeft(b, "\r\n")), 4-c.skipped)
+	c.skipped += n
+	return n
+}
+
+// lingerTimeout is how long a client that is told it sent too much may go on to
+// send.
+const lingerTimeout = 5 * time.Second
+
+// CloseWrite tells the client that the response is over, and then drops what it
+// still sends. net/http closes the connection next; with bytes unread, that would
+// reset it and could take the response from the client (RFC 9112 section 9.6).
+func (c *conn) CloseWrite() error {
+	err := c.halfCloser.CloseWrite()
+	c.SetReadDeadline(time.Now().Add(lingerTimeout))
+	io.Copy(io.Discard, c.halfCloser)
+	return err
 }
 
 // note takes note of p, received next, and returns how much of it may be handed
@@ -199,13 +230,10 @@ func (c *conn) lose() {
 // noteHead records p up to the end of the head.
 func (c *conn) noteHead(p []byte) int {
 	n := len(p)
+	if n == 0 {
+		return 0
+	}
 	if c.head == nil {
-		// Empty lines before a request line are no part of it (RFC 9112
-		// section 2.2). Where net/http doesn't take them it ends the connection.
-		p = bytes.TrimLeft(p, "\r\n")
-		if len(p) == 0 {
-			return n
-		}
 		c.head = heads.Get().(*bytes.Buffer)
 	}
 	from := max(0, c.head.Len()-2) // the end may have begun
@@ -260,15 +288,15 @@ func (c *conn) noteChunked(p []byte) int {
 			return i
 		case !c.trailer:
 			size, _, _ := bytes.Cut(line, []byte(";"))
-			n, err := strconv.ParseInt(string(bytes.TrimRight(size, " \t")), 16, 62)
+			n, err := strconv.ParseUint(string(bytes.TrimRight(size, " \t")), 16, 62)
 			switch {
-			case err != nil || n < 0:
+			case err != nil:
 				c.lose()
 				return len(p)
 			case n == 0:
 				c.trailer = true
 			default:
-				c.left = n + 2 // with the CRLF that ends the chunk
+				c.left = int64(n) + 2 // with the CRLF that ends the chunk
 			}
 		}
 	}
@@ -287,7 +315,7 @@ func (c *conn) takeHead(contentLength int64) *bytes.Buffer {
 		return nil
 	}
 	head := c.head
-	c.head = nil
+	c.head, c.skipped = nil, 0
 	switch {
 	case contentLength > 0:
 		c.phase, c.left = inBody, contentLength
