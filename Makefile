@@ -8,7 +8,7 @@ DLV    = github.com/go-delve/delve/cmd/dlv@v1.27.2
 # in Go 1.26. A release of Go that doesn't know it builds without.
 export GOEXPERIMENT := $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
 
-.PHONY: help run build test cover profile release debug clean
+.PHONY: help run build test soak cover profile release debug clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ build: ## build bin/httpserver for this machine
 test: ## vet, then test with the race detector
 	go vet ./...
 	go test -race -shuffle=on -parallel=16 ./...
+
+soak: build ## test for minutes with thousands of bad and idle clients
+	go test -run '^TestSoak$$' -v -soak -program=bin/httpserver -timeout=15m .
 
 cover: ## test, then list the statements covered, function by function
 	@rm -rf bin/cover && mkdir -p bin/cover

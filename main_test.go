@@ -857,6 +857,126 @@ func TestBadBytes(t *testing.T) {
 			t.Errorf("after %q: status %d", raw, res.StatusCode)
 		}
 	}
+	if n := p.awaitGoroutines(20); n > 20 {
+		_, stacks := p.get("/debug/pprof/goroutine?debug=2")
+		t.Errorf("%d goroutines are left:\n%s", n, stacks)
+	}
+}
+
+// awaitGoroutines waits until the process has at most n goroutines, for 10 seconds
+// at most, and returns how many it has.
+func (p *process) awaitGoroutines(n int) (got int) {
+	p.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		_, profile := p.get("/debug/pprof/goroutine?debug=1")
+		fmt.Sscanf(profile, "goroutine profile: total %d", &got)
+		if got <= n || time.Now().After(deadline) {
+			return got
+		}
+	}
+}
+
+var soak = flag.Bool("soak", false, "run the long tests")
+
+// TestSoak has hundreds of bad clients of each kind for three minutes, and then
+// 10,000 idle connections. A good client is served at once all the while.
+func TestSoak(t *testing.T) {
+	if !*soak {
+		t.Skip("no -soak")
+	}
+	plain, overTLS := start(t, "-v=0"), startTLS(t, "-v=0")
+	before := plain.awaitGoroutines(20)
+	large := "GET /hello HTTP/1.1\r\nHost: test\r\nX: " + strings.Repeat("a", 1<<18) + "\r\n\r\n"
+	var clients sync.WaitGroup
+	begin := time.Now()
+	for _, kind := range []struct {
+		name, sent string
+		p          *process
+		pause      time.Duration // between the bytes it reads
+	}{
+		{"sends nothing", "", plain, 0},
+		{"half a head", "GET /hello HTTP/1.1\r\nHost:", plain, 0},
+		{"half a body", "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nhalf", plain, 0},
+		{"half a chunk", "POST /hello HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf", plain, 0},
+		{"half a handshake", "\x16\x03\x01\x02\x00\x01", overTLS, 0},
+		{"a byte a second", strings.Repeat(large, 20), plain, time.Second},
+		{"an idle connection", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n", plain, 0},
+	} {
+		n, most := 500, 0*time.Second
+		if kind.pause > 0 {
+			n = 100
+		}
+		var mu sync.Mutex
+		var ends sync.WaitGroup
+		for range n {
+			c := kind.p.dial()
+			clients.Go(func() { io.WriteString(c, kind.sent) })
+			ends.Add(1)
+			clients.Go(func() {
+				defer ends.Done()
+				if kind.pause > 0 {
+					for _, err := c.Read(make([]byte, 1)); err == nil && time.Since(begin) < time.Minute; _, err = c.Read(make([]byte, 1)) {
+						time.Sleep(kind.pause)
+					}
+				}
+				io.Copy(io.Discard, c)
+				mu.Lock()
+				most = max(most, time.Since(begin))
+				mu.Unlock()
+			})
+		}
+		go func() {
+			ends.Wait()
+			t.Logf("%4d clients, %s: the last was let go after %v", n, kind.name, most.Round(time.Second))
+		}()
+	}
+	served := 0
+	serve := func() {
+		t.Helper()
+		asked := time.Now()
+		res, _ := plain.get("/hello")
+		if took := time.Since(asked); res.StatusCode != 200 || took > time.Second {
+			t.Errorf("a good client: status %d after %v", res.StatusCode, took)
+		}
+		served++
+	}
+	done := make(chan struct{})
+	go func() { clients.Wait(); close(done) }()
+	for more := true; more; {
+		serve()
+		select {
+		case <-done:
+			more = false
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if n := plain.awaitGoroutines(before); n > before {
+		t.Errorf("%d goroutines, and %d at the start", n, before)
+	}
+	t.Logf("%d requests of a good client served meanwhile", served)
+
+	fresh := start(t, "-v=0")
+	const conns = 10000
+	rss := fresh.rss()
+	for range conns {
+		c := fresh.dial()
+		io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+		readResponse(t, bufio.NewReader(c), "GET")
+	}
+	serve()
+	t.Logf("%d idle connections: %d KB, and %d KB before: %.1f KB each", conns, fresh.rss(), rss, float64(fresh.rss()-rss)/conns)
+}
+
+// rss returns how much memory the process has resident, in KB.
+func (p *process) rss() (kb int) {
+	p.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(b), "VmRSS:")
+	fmt.Sscan(after, &kb)
+	return kb
 }
 
 // Every handler at once, with all that can be logged, up to a stop.

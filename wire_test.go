@@ -67,7 +67,7 @@ func serveCut(t testing.TB, cut func() int, useTLS bool) (dial func(testing.TB) 
 	if useTLS {
 		config = &tls.Config{Certificates: []tls.Certificate{testCert()}, NextProtos: []string{"h2", "http/1.1"}}
 	}
-	srv := newServer(newHandler("local"))
+	srv := newServer(newHandler("none")) // a fuzzer might ask for an hour's profile
 	srv.ErrorLog.SetOutput(io.Discard)
 	go srv.Serve(newListener(cutter{ln, cut}, config))
 	t.Cleanup(func() { srv.Close() })
@@ -398,7 +398,8 @@ func FuzzHeads(f *testing.F) {
 	})
 }
 
-// FuzzRaw sends any bytes.
+// FuzzRaw sends any bytes, while another client is served, whose bytes must not
+// be mixed up with them.
 func FuzzRaw(f *testing.F) {
 	for _, test := range corpus {
 		f.Add([]byte(test.head+test.body+forged), uint8(test.head[0]))
@@ -408,9 +409,21 @@ func FuzzRaw(f *testing.F) {
 	}
 	var size atomic.Int64
 	dial := serveCut(f, func() int { return int(size.Load()) }, false)
+	goroutines := runtime.NumGoroutine()
 	f.Fuzz(func(t *testing.T, raw []byte, cut uint8) {
 		size.Store(1 + int64(cut)*int64(cut))
+		other := dial(t)
+		defer other.Close()
+		head := fmt.Sprintf("GET /hello HTTP/1.1\r\nHost: test\r\nX-Other: %d\r\n\r\n", rand.Int())
+		io.WriteString(other, head[:30])
 		check(t, dial, raw, false)
+		io.WriteString(other, head[30:])
+		checkEcho(t, "another client", bufio.NewReader(other), head)
+		for deadline := time.Now().Add(lingerTimeout + time.Second); runtime.NumGoroutine() > goroutines+100; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d goroutines, and %d at the start", runtime.NumGoroutine(), goroutines)
+			}
+		}
 	})
 }
 
