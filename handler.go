@@ -31,7 +31,7 @@ const maxBodyBytes = 10 << 20
 // A handler answers every request to the server and logs it.
 type handler struct {
 	mux      *http.ServeMux
-	hostname string      // for Served-By
+	servedBy []string    // the name of this host
 	stopping atomic.Bool // set by the first signal to stop, never cleared
 	inFlight atomic.Int64
 }
@@ -44,7 +44,7 @@ func newHandler(access string) *handler {
 		glog.Warningf("Served-By will say localhost: %v", err)
 		hostname = "localhost"
 	}
-	h := &handler{mux: http.NewServeMux(), hostname: hostname}
+	h := &handler{mux: http.NewServeMux(), servedBy: []string{hostname}}
 	h.mux.HandleFunc("/", notFound)
 	h.mux.HandleFunc("/hello", h.hello)
 	h.mux.HandleFunc("/healthz", h.healthz)
@@ -168,12 +168,22 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 		rec.status, rec.bytes, time.Since(start).Round(time.Microsecond), r.UserAgent())
 }
 
+// Values of response fields, which net/http only reads. Set under canonical names,
+// they cost no more than a map's.
+var (
+	noStore  = []string{"no-store"}
+	nosniff  = []string{"nosniff"}
+	textType = []string{"text/plain; charset=utf-8"}
+	jsonType = []string{"application/json"}
+)
+
 // hello reads the request's body, drops it, and answers with the request's
 // head, as text or as JSON.
 func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Served-By", h.hostname)
-	w.Header().Set("Remote-Addr", r.RemoteAddr)
+	header := w.Header()
+	header["Cache-Control"] = noStore
+	header["Served-By"] = h.servedBy
+	header["Remote-Addr"] = []string{r.RemoteAddr}
 	if r.ContentLength != 0 {
 		status, err := dropBody(r)
 		// net/http began to count at the end of the head.
@@ -183,13 +193,13 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	b, contentType := w.(*recorder).head, "text/plain; charset=utf-8"
+	b, contentType := w.(*recorder).head, textType
 	if prefersJSON(r.Header["Accept"]) {
-		b, contentType = h.headJSON(string(b), r), "application/json"
+		b, contentType = h.headJSON(string(b), r), jsonType
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	header["Content-Type"] = contentType
+	header["X-Content-Type-Options"] = nosniff
+	header["Content-Length"] = []string{strconv.Itoa(len(b))}
 	w.Write(b)
 }
 
@@ -274,16 +284,20 @@ func headText(head *bytes.Buffer, r *http.Request) []byte {
 	if head == nil {
 		return nil
 	}
-	b := head.Bytes()
-	text := b[:0]
-	for line := range bytes.Lines(b) {
-		text = append(text, bytes.TrimSuffix(line, []byte("\r\n"))...)
-		if bytes.HasSuffix(line, []byte("\r\n")) {
-			text = append(text, '\n')
+	text := head.Bytes()
+	n := 0
+	for rest := text; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n') + 1
+		line := rest[:end]
+		if end > 1 && line[end-2] == '\r' {
+			line = line[:end-1]
+			line[end-2] = '\n'
 		}
+		n += copy(text[n:], line)
+		rest = rest[end:]
 	}
-	text = text[:len(text)-1]
-	if line, _, _ := bytes.Cut(text, []byte("\n")); string(line) != requestLine(r) {
+	text = text[:n-1]
+	if end := bytes.IndexByte(text, '\n'); string(text[:end]) != requestLine(r) {
 		return nil
 	}
 	return text
@@ -323,8 +337,12 @@ func cutField(line string) (name, value string) {
 // of application, with a quality no less than that of text/plain (RFC 9110
 // section 12.5.1).
 func prefersJSON(accept []string) bool {
+	all := strings.Join(accept, ",")
+	if all == "*/*" { // what clients send that don't care
+		return false
+	}
 	qualities := make(map[string]float64)
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+	for part := range strings.SplitSeq(all, ",") {
 		mediaRange, params, err := mime.ParseMediaType(part)
 		quality := 1.0
 		if q, ok := params["q"]; ok && err == nil {
@@ -368,7 +386,7 @@ func (h *handler) headJSON(head string, r *http.Request) []byte {
 		RemoteAddr string      `json:"remoteAddr"`
 		Hostname   string      `json:"hostname"`
 		TLS        *tlsInfo    `json:"tls,omitempty"`
-	}{r.Method, utf8OrLatin1(r.RequestURI), r.Proto, utf8OrLatin1(r.Host), http.Header{}, [][2]string{}, r.RemoteAddr, h.hostname, nil}
+	}{r.Method, utf8OrLatin1(r.RequestURI), r.Proto, utf8OrLatin1(r.Host), http.Header{}, [][2]string{}, r.RemoteAddr, h.servedBy[0], nil}
 	_, fields, _ := strings.Cut(head, "\n")
 	for line := range strings.Lines(folds.ReplaceAllString(fields, " ")) {
 		name, value := cutField(strings.TrimSuffix(line, "\n"))

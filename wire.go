@@ -181,8 +181,11 @@ func (c *conn) skipEmptyLines(b []byte) int {
 	if c.phase == inHead && c.head != nil || c.phase == headRead && c.hasAhead || c.phase > headRead {
 		return 0
 	}
-	n := min(len(b)-len(bytes.TrimLeft(b, "\r\n")), 4-c.skipped)
-	c.skipped += n
+	n := 0
+	for n < len(b) && (b[n] == '\r' || b[n] == '\n') && c.skipped < 4 {
+		c.skipped++
+		n++
+	}
 	return n
 }
 
@@ -251,15 +254,19 @@ func (c *conn) noteHead(p []byte) int {
 // endOfHead returns the index after the first empty line in b that follows
 // another line, or -1. Lines end in CRLF or, as net/http takes it, LF.
 func endOfHead(b []byte) int {
-	end := -1
-	if i := bytes.Index(b, []byte("\n\r\n")); i >= 0 {
-		end = i + 3
-		b = b[:end]
+	for i := 0; ; {
+		n := bytes.IndexByte(b[i:], '\n')
+		if n < 0 {
+			return -1
+		}
+		i += n + 1
+		switch rest := b[i:]; {
+		case len(rest) > 0 && rest[0] == '\n':
+			return i + 1
+		case len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n':
+			return i + 2
+		}
 	}
-	if i := bytes.Index(b, []byte("\n\n")); i >= 0 {
-		end = i + 2
-	}
-	return end
 }
 
 // noteChunked follows p through a chunked body (RFC 9112 section 7.1) and
