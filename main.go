@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,7 +17,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -76,35 +76,8 @@ func main() {
 // run serves until it is told to stop and returns the exit status: 0 after a
 // clean stop, 1 when it can't serve, 2 for a wrong command line.
 func run(args []string) int {
-	glogFlags := defineFlags()
-	switch err := flag.CommandLine.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Print(usage)
-		flags.SetOutput(os.Stdout)
-		flags.PrintDefaults()
-		fmt.Print("\nglog's flags:\n")
-		glogFlags.PrintDefaults()
-		return 0
-	case err != nil:
-		return fail(2, "%v", err)
-	case flag.NArg() > 0:
-		return fail(2, "unexpected argument %q: httpserver takes flags only", flag.Arg(0))
-	case (*certFile == "") != (*keyFile == ""):
-		return fail(2, "-cert %q, -key %q: want both or neither", *certFile, *keyFile)
-	case !slices.Contains([]string{"local", "all", "none"}, *pprofAccess):
-		return fail(2, "-pprof %q: want local, all or none", *pprofAccess)
-	case *blockRate < 0 || *mutexRate < 0:
-		return fail(2, "-blockprofilerate %d, -mutexprofilefraction %d: want 0 or more", *blockRate, *mutexRate)
-	case *drain < 0:
-		return fail(2, "-drain %v: want 0 or more", *drain)
-	case *showVersion:
-		fmt.Println(versionLine())
-		return 0
-	}
-	if host, port, err := net.SplitHostPort(*addr); err != nil {
-		return fail(2, "-addr %q: want host:port or :port: %v", *addr, err)
-	} else if _, err := net.LookupPort("tcp", port); err != nil {
-		return fail(2, "-addr %q: want a port from 0 to 65535 after %q: %v", *addr, host+":", err)
+	if status, ok := parseFlags(args); !ok {
+		return status
 	}
 	if flag.Lookup("logtostderr").Value.String() == "false" {
 		// glog would say so with a stack trace, or log to the system's temporary
@@ -144,40 +117,87 @@ func run(args []string) int {
 	return status
 }
 
+// parseFlags parses and checks the command line. Where ok is false the process
+// is to end with status.
+func parseFlags(args []string) (status int, ok bool) {
+	glogFlags := defineFlags()
+	err := flag.CommandLine.Parse(args)
+	host, port, addrErr := net.SplitHostPort(*addr)
+	_, portErr := net.LookupPort("tcp", port)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Print(usage)
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
+		fmt.Print("\nglog's flags:\n")
+		glogFlags.PrintDefaults()
+		return 0, false
+	case err != nil:
+		return fail(2, "%v", err), false
+	case flag.NArg() > 0:
+		return fail(2, "unexpected argument %q: httpserver takes flags only", flag.Arg(0)), false
+	case *showVersion:
+		fmt.Println(versionLine())
+		return 0, false
+	case addrErr != nil:
+		return fail(2, "-addr %q: want host:port or :port: %v", *addr, addrErr), false
+	case portErr != nil:
+		return fail(2, "-addr %q: want a port from 0 to 65535 after %q: %v", *addr, host+":", portErr), false
+	case (*certFile == "") != (*keyFile == ""):
+		return fail(2, "-cert %q, -key %q: want both or neither", *certFile, *keyFile), false
+	case *pprofAccess != "local" && *pprofAccess != "all" && *pprofAccess != "none":
+		return fail(2, "-pprof %q: want local, all or none", *pprofAccess), false
+	case *blockRate < 0 || *mutexRate < 0:
+		return fail(2, "-blockprofilerate %d, -mutexprofilefraction %d: want 0 or more", *blockRate, *mutexRate), false
+	case *drain < 0:
+		return fail(2, "-drain %v: want 0 or more", *drain), false
+	}
+	return 0, true
+}
+
 // startProfiles starts the profiles that the flags ask for. stop writes those of
 // the whole run.
 func startProfiles() (stop func() error, err error) {
 	runtime.SetBlockProfileRate(*blockRate)
 	runtime.SetMutexProfileFraction(*mutexRate)
-	var cpu, mem *os.File
-	if *cpuProfile != "" {
-		if cpu, err = os.Create(*cpuProfile); err != nil {
-			return nil, fmt.Errorf("-cpuprofile: %w", err)
-		}
+	cpu, err := createProfile("cpuprofile", *cpuProfile)
+	if err != nil {
+		return nil, err
 	}
-	if *memProfile != "" {
-		if mem, err = os.Create(*memProfile); err != nil {
-			return nil, fmt.Errorf("-memprofile: %w", err)
-		}
+	mem, err := createProfile("memprofile", *memProfile)
+	if err != nil {
+		return nil, err
 	}
+	var b bytes.Buffer // between them and the files: runtime/pprof reports no failed write
 	if cpu != nil {
-		if err := pprof.StartCPUProfile(cpu); err != nil {
-			return nil, fmt.Errorf("-cpuprofile: %w", err)
-		}
+		pprof.StartCPUProfile(&b) // can't fail: it's the first
 	}
 	return func() error {
-		var errs [3]error
+		var cpuErr, memErr error
 		if cpu != nil {
 			pprof.StopCPUProfile()
-			errs[0] = cpu.Close()
+			_, cpuErr = b.WriteTo(cpu)
 		}
 		if mem != nil {
+			b.Reset()
 			runtime.GC() // as go test does, for what is live to be up to date
-			errs[1] = pprof.Lookup("allocs").WriteTo(mem, 0)
-			errs[2] = mem.Close()
+			pprof.Lookup("allocs").WriteTo(&b, 0)
+			_, memErr = b.WriteTo(mem)
 		}
-		return errors.Join(errs[:]...)
+		return errors.Join(cpuErr, memErr)
 	}, nil
+}
+
+// createProfile creates the file that the flag name asks for, or returns nil.
+func createProfile(name, path string) (*os.File, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("-%s: %w", name, err)
+	}
+	return f, nil
 }
 
 // loadTLS returns the configuration that -cert and -key ask for, or nil.

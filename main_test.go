@@ -457,7 +457,7 @@ func TestProfiles(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"profile?seconds=1", nil, "net/http.(*conn).serve"},
+		{"profile?seconds=3", nil, "net/http.(*conn).serve"},
 		{"allocs", nil, "net/http.(*conn).readRequest"},
 		{"allocs?seconds=1", []string{"-sample_index=alloc_space"}, "net/http.(*conn).readRequest"},
 		{"heap?gc=1", []string{"-sample_index=alloc_space"}, "net/http.(*conn).readRequest"},
@@ -556,7 +556,7 @@ func TestWholeRunProfiles(t *testing.T) {
 		if want := "Could not enable CPU profiling: cpu profiling already in use\n"; res.StatusCode != 500 || body != want {
 			t.Errorf("%d %q, want 500 %q", res.StatusCode, body, want)
 		}
-		roundTrip(t, p.addr, "GET", "GET /debug/pprof/trace?seconds=0.5 HTTP/1.1\r\nHost: localhost\r\n\r\n") // wait for samples
+		roundTrip(t, p.addr, "GET", "GET /debug/pprof/trace?seconds=3 HTTP/1.1\r\nHost: localhost\r\n\r\n") // wait for samples
 		stop()
 		p.signal(sig)
 		p.wait(0)
@@ -565,6 +565,16 @@ func TestWholeRunProfiles(t *testing.T) {
 				t.Errorf("%s:\n%s", file, out)
 			}
 		}
+	}
+}
+
+// A profile of the whole run that can't be written is told of.
+func TestWholeRunProfileOnFullDisk(t *testing.T) {
+	for _, name := range []string{"-cpuprofile", "-memprofile"} {
+		p := start(t, name+"=/dev/full")
+		p.signal(syscall.SIGTERM)
+		p.wait(1)
+		p.waitLog(`E.* write /dev/full: no space left on device\n`)
 	}
 }
 
