@@ -91,7 +91,7 @@ type conn struct {
 	phase phase
 	head  *bytes.Buffer // in inHead and headRead; nil until its first byte
 
-	skipped int // bytes of empty lines before the head
+	skipped int // bytes of empty lines before the next request line
 
 	// After a head, net/http reads one byte ahead to see a client go.
 	ahead    byte
@@ -247,7 +247,7 @@ func (c *conn) noteHead(p []byte) int {
 	}
 	n -= c.head.Len() - (from + end)
 	c.head.Truncate(from + end)
-	c.phase = headRead
+	c.phase, c.skipped = headRead, 0
 	return n
 }
 
@@ -322,7 +322,7 @@ func (c *conn) takeHead(contentLength int64) *bytes.Buffer {
 		return nil
 	}
 	head := c.head
-	c.head, c.skipped = nil, 0
+	c.head = nil
 	switch {
 	case contentLength > 0:
 		c.phase, c.left = inBody, contentLength

@@ -203,11 +203,12 @@ func (s *script) Read(p []byte) (int, error) {
 }
 
 // net/http reads one byte beyond a head without a body, before or after the
-// handler asks for the head. A connection's end comes after its last byte.
+// handler asks for the head, and beyond empty lines. A connection's end comes
+// after its last byte.
 func TestReadAhead(t *testing.T) {
 	const head = "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n"
 	for _, early := range []bool{true, false} {
-		c := &conn{halfCloser: &script{bytes: strings.Repeat(head, 3)}}
+		c := &conn{halfCloser: &script{bytes: strings.Repeat("\r\n\r\n"+head, 3)}}
 		read := func(size int, want string, wantErr error) {
 			t.Helper()
 			p := make([]byte, size)
