@@ -821,6 +821,37 @@ func TestStopWithStalledStderr(t *testing.T) {
 	p.wait(0)
 }
 
+// What the runtime itself says reaches stderr past the queue.
+func TestRuntimeOutput(t *testing.T) {
+	p := start(t)
+	p.signal(syscall.SIGQUIT) // which has the runtime print all stacks and exit
+	p.wait(2)
+	p.waitLog(`SIGQUIT: quit\n`)
+	p.waitLog(`goroutine \d+`)
+}
+
+// A client that reads only when it has sent everything learns that it was too
+// much.
+func TestClientThatReadsLast(t *testing.T) {
+	p := start(t)
+	const head = "POST /hello HTTP/1.1\r\nHost: test\r\n"
+	much := strings.Repeat("a", 4*maxBodyBytes)
+	for request, status := range map[string]int{
+		head + "X: " + much + "\r\n\r\n":                                             431,
+		fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(much), much):         413,
+		fmt.Sprintf("%s%s\r\n%x\r\n%s\r\n0\r\n\r\n", head, chunked, len(much), much): 413,
+	} {
+		c := p.dial()
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Errorf("%.60q: %v", request, err)
+			continue
+		}
+		if res, _ := readResponse(t, bufio.NewReader(c), "POST"); res.StatusCode != status {
+			t.Errorf("%.60q: status %d, want %d", request, res.StatusCode, status)
+		}
+	}
+}
+
 // Out of file descriptors, the program takes connections again when it can, and
 // says so in few lines.
 func TestNoFileDescriptors(t *testing.T) {
@@ -1163,6 +1194,16 @@ func TestRelease(t *testing.T) {
 				t.Errorf("%v: not static: has %v", machine, prog.Type)
 			}
 		}
+	}
+	if runtime.GOARCH != "amd64" {
+		return
+	}
+	file := filepath.Join(t.TempDir(), "httpserver")
+	os.WriteFile(file, amd64, 0o777)
+	p := launch(t, exec.Command(file, "-addr=127.0.0.1:0"))
+	p.addr = p.waitLog(`listening on http://(\S+)`)[1]
+	if out := pprofTop(t, "-lines", "http://"+p.addr+"/debug/pprof/goroutine"); !regexp.MustCompile(`net/http\.\(\*Server\)\.Serve .*/server\.go:\d+`).MatchString(out) {
+		t.Errorf("a profile of the release doesn't name functions and lines:\n%s", out)
 	}
 }
 
