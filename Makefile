@@ -6,7 +6,7 @@ DLV    = github.com/go-delve/delve/cmd/dlv@v1.27.2
 
 # The profile of leaked goroutines, free until it is asked for, is an experiment
 # in Go 1.26. A release of Go that doesn't know it builds without.
-export GOEXPERIMENT := $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
+export GOEXPERIMENT ?= $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
 
 .PHONY: help run build test soak cover profile release debug clean
 
@@ -33,7 +33,7 @@ cover: ## test, then list the statements covered, function by function
 	@go tool cover -func=bin/cover.out
 
 profile: build ## take a CPU profile of the server under load, and print its top
-	@go test -run '^TestProfile$$' -program=bin/httpserver -profile=bin/cpu.pprof . >/dev/null
+	@go test -run '^TestProfile$$' -program=bin/httpserver -profile=bin/cpu.pprof .
 	@go tool pprof -top -nodecount=20 bin/httpserver bin/cpu.pprof
 	@echo "to see it in a browser: go tool pprof -http=localhost:8001 bin/httpserver bin/cpu.pprof"
 

@@ -77,12 +77,12 @@ func newHandler(access string) *handler {
 // but speaks HTTP/1.0 with a Connection: close that clients leave out.
 func isLocal(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+	if err != nil || !peer.Addr().IsLoopback() {
 		return false
 	}
 	host := (&url.URL{Host: r.Host}).Hostname()
 	addr, err := netip.ParseAddr(host)
-	if !strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") && (err != nil || !addr.Unmap().IsLoopback()) {
+	if !strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") && (err != nil || !addr.IsLoopback()) {
 		return false
 	}
 	for name := range r.Header {
@@ -90,7 +90,7 @@ func isLocal(r *http.Request) bool {
 			return false
 		}
 	}
-	return r.ProtoAtLeast(1, 1) || !strings.EqualFold(r.Header.Get("Connection"), "close")
+	return r.ProtoAtLeast(1, 1) || !strings.Contains(strings.ToLower(r.Header.Get("Connection")), "close")
 }
 
 // ServeHTTP logs the request, with its head at -v=4, and what was answered.

@@ -168,23 +168,26 @@ func startProfiles() (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer // between them and the files: runtime/pprof reports no failed write
+	// Not to the files at once, because runtime/pprof reports no failed write.
+	var cpuBytes, memBytes bytes.Buffer
 	if cpu != nil {
-		pprof.StartCPUProfile(&b) // can't fail: it's the first
+		pprof.StartCPUProfile(&cpuBytes) // can't fail: it's the first
 	}
 	return func() error {
-		var cpuErr, memErr error
 		if cpu != nil {
 			pprof.StopCPUProfile()
-			_, cpuErr = b.WriteTo(cpu)
+			if _, err := cpuBytes.WriteTo(cpu); err != nil {
+				return fmt.Errorf("-cpuprofile: %w", err)
+			}
 		}
 		if mem != nil {
-			b.Reset()
 			runtime.GC() // as go test does, for what is live to be up to date
-			pprof.Lookup("allocs").WriteTo(&b, 0)
-			_, memErr = b.WriteTo(mem)
+			pprof.Lookup("allocs").WriteTo(&memBytes, 0)
+			if _, err := memBytes.WriteTo(mem); err != nil {
+				return fmt.Errorf("-memprofile: %w", err)
+			}
 		}
-		return errors.Join(cpuErr, memErr)
+		return nil
 	}, nil
 }
 
@@ -284,11 +287,11 @@ func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int
 	select {
 	case err := <-stopped:
 		if n := h.inFlight.Load(); err != nil && n > 0 {
-			glog.Errorf("stopped: %d requests were cut after %v", n, stopTimeout)
+			glog.Errorf("stopped after %v: requests cut: %d", stopTimeout, n)
 			return 1
 		}
 	case sig := <-signals:
-		glog.Errorf("stopped at once on a second signal (%v): %d requests were cut", sig, h.inFlight.Load())
+		glog.Errorf("stopped at once on a second signal (%v): requests cut: %d", sig, h.inFlight.Load())
 		return 1
 	}
 	glog.Info("stopped")

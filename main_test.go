@@ -223,7 +223,7 @@ func TestStopTwice(t *testing.T) {
 	p.waitLog("stopping")
 	p.signal(syscall.SIGINT)
 	p.wait(1)
-	p.waitLog(`stopped at once on a second signal \(interrupt\)`)
+	p.waitLog(`stopped at once on a second signal \(interrupt\): requests cut: 1\n`)
 }
 
 // A request that doesn't end is cut after stopTimeout.
@@ -233,7 +233,7 @@ func TestStopTimeout(t *testing.T) {
 	p.post()
 	p.signal(syscall.SIGTERM)
 	p.wait(1)
-	p.waitLog("stopped: 1 requests were cut after 20s")
+	p.waitLog("stopped after 20s: requests cut: 1")
 }
 
 // A client that sends half of something is let go in time, the later the more
@@ -574,7 +574,7 @@ func TestWholeRunProfileOnFullDisk(t *testing.T) {
 		p := start(t, name+"=/dev/full")
 		p.signal(syscall.SIGTERM)
 		p.wait(1)
-		p.waitLog(`E.* write /dev/full: no space left on device\n`)
+		p.waitLog(`E.* ` + name + `: write /dev/full: no space left on device\n`)
 	}
 }
 
@@ -726,11 +726,12 @@ func TestDrainCutShort(t *testing.T) {
 	p.wait(0)
 
 	p = start(t, "-drain=1h")
+	p.get("/hello") // counts as cut no more
 	p.signal(syscall.SIGTERM)
 	p.waitLog("draining")
 	p.signal(syscall.SIGTERM)
 	p.wait(1)
-	p.waitLog(`stopped at once on a second signal \(terminated\): 0 requests were cut\n`)
+	p.waitLog(`stopped at once on a second signal \(terminated\): requests cut: 0\n`)
 }
 
 // Whatever happens to stderr costs lines of the log, not requests, nor the exit
@@ -1063,6 +1064,7 @@ defaults
 	timeout connect 5s
 	timeout client 30s
 	timeout server 30s
+	timeout check 10s
 	option httpchk GET /healthz
 	default-server check inter 100ms fall 1 rise 1
 listen front

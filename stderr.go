@@ -78,8 +78,8 @@ func (q *logQueue) fill(r io.Reader) {
 	br := bufio.NewReaderSize(r, 64<<10) // glog's longest line is 15,000 bytes
 	for {
 		line, err := br.ReadSlice('\n')
-		if err != nil {
-			return // the pipe is never closed
+		if err != nil && err != bufio.ErrBufferFull { // a longer line comes in pieces
+			return
 		}
 		q.mu.Lock()
 		switch {
@@ -117,12 +117,12 @@ func (q *logQueue) drain(w io.Writer) {
 		if len(begun) > 0 {
 			batch = append(begun, batch...)
 		}
-		n, err := w.Write(batch)
-		if err == nil && dropped > 0 {
+		if dropped > 0 {
 			// Not through glog, whose line might be dropped as well.
-			_, err = fmt.Fprintf(w, "W%s %7d stderr.go:1] %d lines of the log were dropped while stderr took none\n",
+			batch = fmt.Appendf(batch, "W%s %7d stderr.go:1] %d lines of the log were dropped while stderr took none\n",
 				time.Now().Format("0102 15:04:05.000000"), os.Getpid(), dropped)
 		}
+		n, _ := w.Write(batch)
 		lost := batch[n:]
 		if n > 0 && batch[n-1] != '\n' || n == 0 && len(begun) > 0 {
 			end := bytes.IndexByte(lost, '\n') + 1
@@ -130,9 +130,12 @@ func (q *logQueue) drain(w io.Writer) {
 		} else {
 			begun = nil
 		}
-		if err != nil {
+		if len(lost) > 0 {
 			q.mu.Lock()
-			q.dropped += dropped + bytes.Count(lost, []byte("\n"))
+			q.dropped += bytes.Count(lost, []byte("\n"))
+			if dropped > 0 { // the last line lost said so
+				q.dropped += dropped - 1
+			}
 			q.mu.Unlock()
 		}
 		if cap(batch) > 64<<10 {

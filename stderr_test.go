@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -32,7 +34,7 @@ func TestLogQueue(t *testing.T) {
 	for producer := range 8 {
 		go func() {
 			for i := range 1000 {
-				fmt.Fprintf(q.pipe, "%d %d %s\n", producer, i, strings.Repeat("x", i))
+				fmt.Fprintf(q.pipe, "%d %d %s\n", producer, i, strings.Repeat("x", i%100))
 			}
 			done <- struct{}{}
 		}()
@@ -45,7 +47,7 @@ func TestLogQueue(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		var producer, i int
 		var rest string
-		if _, err := fmt.Sscanf(line, "%d %d %s", &producer, &i, &rest); i > 0 && (err != nil || len(rest) != i) {
+		if n, _ := fmt.Sscanf(line, "%d %d %s", &producer, &i, &rest); n < 2 || len(rest) != i%100 {
 			t.Fatalf("not whole: %q", line)
 		}
 		if next[producer] != i {
@@ -100,50 +102,74 @@ func TestLogStall(t *testing.T) {
 	}
 }
 
-// A device that is full takes part of a line. When it has room again the line
-// goes on where it was cut.
+// A disk has room for so many bytes.
+type disk struct {
+	mu   sync.Mutex
+	out  bytes.Buffer
+	room int
+	full chan struct{} // gets a value for each write that it had no room for
+}
+
+func (d *disk) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, _ := d.out.Write(p[:min(d.room, len(p))])
+	d.room -= n
+	if n < len(p) {
+		d.full <- struct{}{}
+		return n, errors.New("no space left on device")
+	}
+	return n, nil
+}
+
+// A disk that is full takes part of a line. When it has room again the line goes
+// on where it was cut, be it the one that says how many were dropped.
 func TestLogFull(t *testing.T) {
-	var out bytes.Buffer
-	room := 25
-	tried := make(chan struct{}, 1)
-	q := testLogQueue(t, device(func(p []byte) (int, error) {
-		defer func() {
-			select {
-			case tried <- struct{}{}:
-			default:
+	for refill := range 120 {
+		d := &disk{room: 15, full: make(chan struct{}, 100)}
+		q := testLogQueue(t, d)
+		io.WriteString(q.pipe, "line 0\nline 1\nline 2\nline 3\n")
+		<-d.full
+		io.WriteString(q.pipe, "line 4\n")
+		<-d.full
+		d.mu.Lock()
+		d.room = refill
+		d.mu.Unlock()
+		io.WriteString(q.pipe, "line 5\n")
+		if refill < 20 {
+			<-d.full
+		}
+		d.mu.Lock()
+		d.room = 1 << 20
+		d.mu.Unlock()
+		io.WriteString(q.pipe, "line 6\nline 7\n")
+		io.WriteString(q.pipe, "line 8\n")
+		q.flush()
+		lines := 0
+		for line := range strings.Lines(d.out.String()) {
+			n := 1
+			if m := droppedLine.FindStringSubmatch(line); m != nil {
+				n, _ = strconv.Atoi(m[1])
+			} else if !regexp.MustCompile(`^line \d\n$`).MatchString(line) {
+				t.Errorf("room for %d: not whole: %q", refill, line)
 			}
-		}()
-		n, _ := out.Write(p[:min(room, len(p))])
-		room -= n
-		if n < len(p) {
-			return n, errors.New("no space left on device")
+			lines += n
 		}
-		return n, nil
-	}))
-	io.WriteString(q.pipe, "1234567 1\n1234567 2\n1234567 3\n1234567 4\n1234567 5\n")
-	<-tried
-	q.mu.Lock() // the consumer comes here after it has counted
-	for len(q.lines) > 0 || q.dropped == 0 {
-		q.mu.Unlock()
-		q.mu.Lock()
+		if lines+q.dropped != 9 {
+			t.Errorf("room for %d: %d lines written, or said to be dropped, and %d to be said, want 9:\n%s", refill, lines, q.dropped, &d.out)
+		}
 	}
-	room = 1000
-	q.mu.Unlock()
-	io.WriteString(q.pipe, "after 1\n")
+}
+
+// A line too long for the queue's reader comes in pieces.
+func TestLogLongLine(t *testing.T) {
+	var out bytes.Buffer
+	q := testLogQueue(t, &out)
+	line := strings.Repeat("x", 200_000) + "\n"
+	io.WriteString(q.pipe, line+line)
 	q.flush()
-	got := droppedLine.ReplaceAllString(out.String(), "dropped $1\n")
-	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
-	total := 0
-	for _, line := range lines {
-		n := 1
-		fmt.Sscanf(line, "dropped %d", &n)
-		if !regexp.MustCompile(`^(1234567 \d|after 1|dropped \d)$`).MatchString(line) {
-			t.Errorf("not whole: %q", line)
-		}
-		total += n
-	}
-	if total != 6 || !strings.HasPrefix(got, "1234567 1\n1234567 2\n1234567 3\n") {
-		t.Errorf("%d lines accounted for, want 6:\n%s", total, got)
+	if out.String() != line+line {
+		t.Errorf("%d bytes, want %d", out.Len(), 2*len(line))
 	}
 }
 

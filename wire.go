@@ -16,12 +16,11 @@ import (
 // This file holds the listener and the connection that keep the head of each
 // HTTP/1 request as it arrived, which net/http does not.
 //
-// A conn hands net/http the client's bytes unchanged, but for empty lines before
-// a request line. It never hands out the
-// end of a head together with what follows, and asks the handler, through
-// takeHead, how net/http decided to frame the body. So it knows where the next
-// head begins by net/http's own word. Where it can't know, it keeps nothing for
-// the rest of the connection.
+// A conn hands net/http the client's bytes unchanged, but for empty lines before a
+// request line. It never hands out the end of a head together with what follows,
+// and is told by the handler, through takeHead, how net/http frames the body. So
+// it knows where the next head begins by net/http's own word. Where it can't know,
+// it keeps nothing for the rest of the connection.
 
 // A listener accepts connections that keep request heads.
 type listener struct {
@@ -175,8 +174,8 @@ func (c *conn) Read(p []byte) (n int, err error) {
 }
 
 // skipEmptyLines returns how many bytes at the start of b are empty lines before
-// a request line, which RFC 9112 section 2.2 has a server ignore. It takes two in
-// all, in CRLF, as net/http does after a POST.
+// a request line, which RFC 9112 section 2.2 has a server ignore: four bytes of CR
+// and LF in all, as net/http does after a POST.
 func (c *conn) skipEmptyLines(b []byte) int {
 	if c.phase == inHead && c.head != nil || c.phase == headRead && c.hasAhead || c.phase > headRead {
 		return 0
@@ -189,9 +188,12 @@ func (c *conn) skipEmptyLines(b []byte) int {
 	return n
 }
 
-// lingerTimeout is how long a client that is told it sent too much may go on to
-// send.
-const lingerTimeout = 5 * time.Second
+// How long, and how many bytes more, a client that is told it sent too much may go
+// on to send.
+const (
+	lingerTimeout = 5 * time.Second
+	lingerBytes   = 64 << 20
+)
 
 // CloseWrite tells the client that the response is over, and then drops what it
 // still sends. net/http closes the connection next; with bytes unread, that would
@@ -199,7 +201,7 @@ const lingerTimeout = 5 * time.Second
 func (c *conn) CloseWrite() error {
 	err := c.halfCloser.CloseWrite()
 	c.SetReadDeadline(time.Now().Add(lingerTimeout))
-	io.Copy(io.Discard, c.halfCloser)
+	io.CopyN(io.Discard, c.halfCloser, lingerBytes)
 	return err
 }
 
