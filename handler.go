@@ -108,7 +108,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rec.head = headText(head, r)
 	}
 	if rec.head == nil {
-		rec.head = appendHead(nil, r)
+		rec.head = viewHead(r)
 	}
 	if glog.V(4) {
 		logHead(r.RemoteAddr, string(rec.head))
@@ -245,36 +245,30 @@ func requestLine(r *http.Request) string {
 	return r.Method + " " + r.RequestURI + " " + r.Proto
 }
 
-// appendHead appends the head of r as net/http hands it over, its lines ended
-// by \n: the request line, the host, and the fields sorted by name. HTTP/2 field
-// names are in lower case (RFC 9113 section 8.2).
-func appendHead(b []byte, r *http.Request) []byte {
-	appendLine := func(name, value string) {
-		b = append(b, name...)
-		b = append(b, ": "...)
-		b = append(b, value...)
-		b = append(b, '\n')
-	}
-	b = append(b, requestLine(r)...)
-	b = append(b, '\n')
-	if r.ProtoMajor == 2 {
-		appendLine(":authority", r.Host)
+// viewHead returns the head of r as net/http hands it over, its lines ended by \n:
+// the request line, the host, and the fields sorted by name. HTTP/2 field names are
+// in lower case (RFC 9113 section 8.2).
+func viewHead(r *http.Request) []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, requestLine(r))
+	if r.ProtoMajor == 2 && r.Host != "" {
+		fmt.Fprintf(&b, ":authority: %s\n", r.Host)
 	} else if r.Host != "" {
-		appendLine("Host", r.Host)
+		fmt.Fprintf(&b, "Host: %s\n", r.Host)
 	}
 	names := slices.SortedFunc(maps.Keys(r.Header), func(a, b string) int {
 		return strings.Compare(strings.ToLower(a), strings.ToLower(b))
 	})
 	for _, name := range names {
-		values := r.Header[name]
+		shown := name
 		if r.ProtoMajor == 2 {
-			name = strings.ToLower(name)
+			shown = strings.ToLower(name)
 		}
-		for _, value := range values {
-			appendLine(name, value)
+		for _, value := range r.Header[name] {
+			fmt.Fprintf(&b, "%s: %s\n", shown, value)
 		}
 	}
-	return b
+	return b.Bytes()
 }
 
 // headText turns the head that a connection kept of r into text, in place: its

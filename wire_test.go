@@ -345,7 +345,7 @@ func check(t *testing.T, dial func(testing.TB) net.Conn, raw []byte, exact bool)
 		view := *req
 		view.Header = view.Header.Clone()
 		view.Header.Del("Host")
-		if string(body) != text(heads[i]) && (exact || string(body) != string(appendHead(nil, &view))) {
+		if string(body) != text(heads[i]) && (exact || string(body) != string(viewHead(&view))) {
 			t.Fatalf("request %d of %q shows\n%q, want\n%q", i, raw, body, text(heads[i]))
 		}
 	}
