@@ -773,23 +773,24 @@ func TestStderrFaults(t *testing.T) {
 				p.wait(0)
 				return
 			}
-			log, lines := bufio.NewReader(reader), 0
-			for { // read on
-				line, err := log.ReadString('\n')
-				if err != nil || !regexp.MustCompile(`^[IW]\d{4} [\d:.]{15} +\d+ \w+\.go:\d+\] .+\n$`).MatchString(line) {
-					t.Fatalf("line %q, %v", line, err)
-				}
-				if m := droppedLine.FindStringSubmatch(line); m != nil {
-					dropped, _ := strconv.Atoi(m[1])
-					if lines += dropped; lines != requests+1 { // with the line at the start
-						t.Errorf("%d lines written and dropped, want %d", lines, requests+1)
-					}
-					break
+			stderr.Close() // so that the log ends with the process
+			stop := sync.OnceFunc(func() { p.signal(syscall.SIGTERM) })
+			log, lines := bufio.NewScanner(reader), 0
+			for log.Scan() { // read on
+				if !regexp.MustCompile(`^[IW]\d{4} [\d:.]{15} +\d+ \w+\.go:\d+\] .+$`).MatchString(log.Text()) {
+					t.Errorf("line %q", log.Text())
 				}
 				lines++
+				if m := droppedLine.FindStringSubmatch(log.Text() + "\n"); m != nil {
+					dropped, _ := strconv.Atoi(m[1])
+					lines += dropped - 1
+					stop()
+				}
 			}
-			p.signal(syscall.SIGTERM)
 			p.wait(0)
+			if want := 1 + requests + 2; lines != want { // listening, stopping, stopped
+				t.Errorf("%d lines written and dropped, want %d", lines, want)
+			}
 		})
 	}
 }
