@@ -318,13 +318,17 @@ func newServer(h *handler) *http.Server {
 		DisableGeneralOptionsHandler: true,
 	}
 	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	return srv
 }
 
 // newListener returns ln with connections that keep request heads.
 func newListener(ln net.Listener, tlsConfig *tls.Config) net.Listener {
-	return &listener{ln, tlsConfig, func(peer net.Addr, err error) {
+	if tlsConfig == nil {
+		return listener{ln}
+	}
+	return newTLSListener(ln, tlsConfig, func(peer net.Addr, err error) {
 		glog.Errorf("TLS handshake with %v: %v", peer, err)
-	}}
+	})
 }

@@ -23,49 +23,91 @@ import (
 // it keeps nothing for the rest of the connection.
 
 // A listener accepts connections that keep request heads.
-type listener struct {
-	net.Listener
-	tls *tls.Config // nil in the clear
+type listener struct{ net.Listener }
 
-	// handshakeFailed is told of a client that TLS could not be agreed on with.
-	handshakeFailed func(peer net.Addr, err error)
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
+func (l listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{halfCloser: nc.(halfCloser)}
-	if l.tls != nil {
-		// TLS ends here and not in net/http, so that c sees the plain bytes.
-		// net/http takes a client that agreed on h2 for one with prior
-		// knowledge of HTTP/2.
-		tc := tls.Server(nc, l.tls)
-		c.halfCloser = tc
-		c.handshake = sync.OnceFunc(func() {
-			if err := handshake(tc); err != nil {
-				l.handshakeFailed(c.RemoteAddr(), err)
-				return
-			}
-			state := tc.ConnectionState()
-			c.tlsState = &state
-		})
-	}
-	return c, nil
+	return &conn{halfCloser: c.(halfCloser)}, nil
 }
 
-// handshake runs the handshake of c within the deadlines that net/http has set
-// for the first head. A client that speaks plain HTTP is told so, as by
-// net/http.
-func handshake(c *tls.Conn) error {
-	err := c.Handshake()
-	var notTLS tls.RecordHeaderError
-	if errors.As(err, &notTLS) && notTLS.Conn != nil && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z' {
-		io.WriteString(notTLS.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
-		return errors.New("client sent an HTTP request to an HTTPS server")
+// A tlsListener accepts connections that have agreed on TLS. Those for HTTP/1 keep
+// request heads: TLS ends here and not in net/http, so that they see the plain
+// bytes. Those for HTTP/2 are net/http's own.
+type tlsListener struct {
+	net.Listener
+	config *tls.Config
+	failed func(peer net.Addr, err error) // is told of handshakes that fail
+
+	conns  chan net.Conn
+	errs   chan error // of Listener.Accept
+	closed chan struct{}
+	close  func()
+}
+
+func newTLSListener(ln net.Listener, config *tls.Config, failed func(peer net.Addr, err error)) *tlsListener {
+	l := &tlsListener{ln, config, failed, make(chan net.Conn), make(chan error), make(chan struct{}), nil}
+	l.close = sync.OnceFunc(func() { close(l.closed) })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err == nil {
+				go l.handshake(c)
+				continue
+			}
+			select {
+			case l.errs <- err: // net/http waits before it accepts again
+			case <-l.closed:
+				return
+			}
+		}
+	}()
+	return l
+}
+
+func (l *tlsListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case err := <-l.errs:
+		return nil, err
+	case <-l.closed:
+		return nil, net.ErrClosed
 	}
-	return err
+}
+
+func (l *tlsListener) Close() error {
+	l.close()
+	return l.Listener.Close()
+}
+
+// handshake makes nc ready to be accepted. A client that speaks plain HTTP is told
+// so, as by net/http.
+func (l *tlsListener) handshake(nc net.Conn) {
+	tc := tls.Server(nc, l.config)
+	tc.SetDeadline(time.Now().Add(headTimeout))
+	if err := tc.Handshake(); err != nil {
+		var notTLS tls.RecordHeaderError
+		if errors.As(err, &notTLS) && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z' {
+			io.WriteString(nc, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+			err = errors.New("client sent an HTTP request to an HTTPS server")
+		}
+		l.failed(nc.RemoteAddr(), err)
+		nc.Close()
+		return
+	}
+	tc.SetDeadline(time.Time{})
+	var c net.Conn = tc
+	if state := tc.ConnectionState(); state.NegotiatedProtocol != "h2" {
+		c = &conn{halfCloser: tc, tlsState: &state}
+	}
+	select {
+	case l.conns <- c:
+	case <-l.closed:
+		c.Close()
+	}
 }
 
 // A halfCloser can close its sending side alone, which net/http does to let a
@@ -79,8 +121,7 @@ type halfCloser interface {
 // read from it.
 type conn struct {
 	halfCloser
-	handshake func()               // nil in the clear; runs at the first Read
-	tlsState  *tls.ConnectionState // nil in the clear and before the handshake
+	tlsState *tls.ConnectionState // nil in the clear
 
 	// rest holds what was received but not yet handed out. net/http never has
 	// two Reads under way.
@@ -138,9 +179,6 @@ func freeHead(head *bytes.Buffer) {
 }
 
 func (c *conn) Read(p []byte) (n int, err error) {
-	if c.handshake != nil {
-		c.handshake() // Read returns its error
-	}
 	c.mu.Lock()
 	if c.phase == inBody {
 		p = p[:min(int64(len(p)), c.left)]
