@@ -149,8 +149,8 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// connOf returns the connection that r arrived on, or nil if no listener of ours
-// accepted it.
+// connOf returns the connection that r arrived on, or nil if it isn't one that
+// keeps heads.
 func connOf(r *http.Request) *conn {
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	return c
