@@ -48,7 +48,7 @@ var (
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")
 	blockRate   = flags.Int("blockprofilerate", 1000000, "profile one blocking event for every `n` nanoseconds blocked; 0 turns it off")
-	mutexRate   = flags.Int("mutexprofilefraction", 10, "profile one of `n` fights over a mutex; 0 turns it off")
+	mutexRate   = flags.Int("mutexprofilefraction", 100, "profile one of `n` fights over a mutex; 0 turns it off")
 	showVersion = flags.Bool("version", false, "print module, version and Go version, then exit")
 )
 

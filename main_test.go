@@ -305,7 +305,7 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-nosuch"}, 2, "flag provided but not defined: -nosuch"},
 		{[]string{"-v=x"}, 2, `invalid value "x" for flag -v: strconv.Atoi: parsing "x": invalid syntax`},
 		{[]string{"-pprof=some"}, 2, `-pprof "some": want local, all or none`},
-		{[]string{"-blockprofilerate=-1"}, 2, `-blockprofilerate -1, -mutexprofilefraction 10: want 0 or more`},
+		{[]string{"-blockprofilerate=-1"}, 2, `-blockprofilerate -1, -mutexprofilefraction 100: want 0 or more`},
 		{[]string{"-addr=:0", "-cpuprofile=/nosuch/cpu"}, 1, `-cpuprofile: open /nosuch/cpu: no such file or directory`},
 		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
 		{[]string{"-drain=-1s"}, 2, `-drain -1s: want 0 or more`},
