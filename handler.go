@@ -113,7 +113,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if glog.V(4) {
 		logHead(r.RemoteAddr, string(rec.head))
 	}
-	defer rec.log(r, time.Now())             // after a panic too
+	defer rec.log(r, time.Now()) // after a panic too
+
 	if !strings.HasPrefix(r.URL.Path, "/") { // such as *, which ServeMux would answer itself
 		notFound(rec, r)
 	} else {
@@ -168,8 +169,8 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 		rec.status, rec.bytes, time.Since(start).Round(time.Microsecond), r.UserAgent())
 }
 
-// Values of response fields, which net/http only reads. Set under canonical names,
-// they cost no more than a map's.
+// Values of response fields, shared because net/http only reads them. They are set
+// under canonical names, which spares Header.Set's canonicalizing each.
 var (
 	noStore  = []string{"no-store"}
 	nosniff  = []string{"nosniff"}

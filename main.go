@@ -298,8 +298,8 @@ func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int
 	return 0
 }
 
-// newServer returns a server of h within the limits above, for HTTP/1 and, by
-// prior knowledge, HTTP/2. It is to serve a newListener.
+// newServer returns a server of h within the limits above, for HTTP/1 and HTTP/2,
+// the latter by prior knowledge too. It is to serve a newListener.
 func newServer(h *handler) *http.Server {
 	srv := &http.Server{
 		Handler:           h,

@@ -477,7 +477,7 @@ func TestProfiles(t *testing.T) {
 	}
 
 	get := func(path string) string {
-		_, body, _ := roundTrip(t, p.addr, "GET", "GET /debug/pprof/"+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		_, body := p.get("/debug/pprof/" + path)
 		return body
 	}
 	trace := filepath.Join(t.TempDir(), "trace")
@@ -514,13 +514,12 @@ func TestLongProfile(t *testing.T) {
 func TestProfileWithoutClient(t *testing.T) {
 	t.Parallel()
 	p := start(t, "-v=4")
-	const path, rest = "/debug/pprof/profile?seconds=", " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	c := p.dial()
-	io.WriteString(c, "GET "+path+"3600"+rest)
+	io.WriteString(c, "GET /debug/pprof/profile?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	p.waitLog(`> "GET /debug/pprof/profile`)
 	c.Close()
 	p.waitLog(`"GET /debug/pprof/profile\?seconds=3600 HTTP/1.1" 200`)
-	if res, body, _ := roundTrip(t, p.addr, "GET", "GET "+path+"1"+rest); res.StatusCode != 200 {
+	if res, body := p.get("/debug/pprof/profile?seconds=1"); res.StatusCode != 200 {
 		t.Errorf("next profile: status %d, %s", res.StatusCode, body)
 	}
 }
@@ -551,11 +550,11 @@ func TestWholeRunProfiles(t *testing.T) {
 		cpu, mem := filepath.Join(dir, "cpu"), filepath.Join(dir, "mem")
 		p := start(t, "-cpuprofile="+cpu, "-memprofile="+mem)
 		stop := load(t, p.addr)
-		res, body, _ := roundTrip(t, p.addr, "GET", "GET /debug/pprof/profile HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		res, body := p.get("/debug/pprof/profile")
 		if want := "Could not enable CPU profiling: cpu profiling already in use\n"; res.StatusCode != 500 || body != want {
 			t.Errorf("%d %q, want 500 %q", res.StatusCode, body, want)
 		}
-		roundTrip(t, p.addr, "GET", "GET /debug/pprof/trace?seconds=3 HTTP/1.1\r\nHost: localhost\r\n\r\n") // wait for samples
+		p.get("/debug/pprof/trace?seconds=3") // wait for samples
 		stop()
 		p.signal(sig)
 		p.wait(0)
@@ -973,10 +972,10 @@ func TestSoak(t *testing.T) {
 		}()
 	}
 	served := 0
-	serve := func() {
+	serve := func(p *process) {
 		t.Helper()
 		asked := time.Now()
-		res, _ := plain.get("/hello")
+		res, _ := p.get("/hello")
 		if took := time.Since(asked); res.StatusCode != 200 || took > time.Second {
 			t.Errorf("a good client: status %d after %v", res.StatusCode, took)
 		}
@@ -985,7 +984,7 @@ func TestSoak(t *testing.T) {
 	done := make(chan struct{})
 	go func() { clients.Wait(); close(done) }()
 	for more := true; more; {
-		serve()
+		serve(plain)
 		select {
 		case <-done:
 			more = false
@@ -1005,7 +1004,7 @@ func TestSoak(t *testing.T) {
 		io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
 		readResponse(t, bufio.NewReader(c), "GET")
 	}
-	serve()
+	serve(fresh)
 	t.Logf("%d idle connections: %d KB, and %d KB before: %.1f KB each", conns, fresh.rss(), rss, float64(fresh.rss()-rss)/conns)
 }
 
