@@ -8,7 +8,7 @@ DLV    = github.com/go-delve/delve/cmd/dlv@v1.27.2
 # in Go 1.26. A release of Go that doesn't know it builds without.
 export GOEXPERIMENT ?= $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
 
-.PHONY: help run build test soak cover profile release debug clean
+.PHONY: help run build test soak bench pgo cover profile release debug clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,13 @@ test: ## vet, then test with the race detector
 soak: build ## test for minutes with thousands of bad and idle clients
 	go test -run '^TestSoak$$' -v -soak -program=bin/httpserver -timeout=15m .
 
+bench: release ## measure the release against a plain net/http server, for minutes; counts instructions where valgrind is installed
+	go test -run '^TestTable$$' -v -table -program=bin/$(GOARCH)/httpserver -timeout=30m .
+	go test -run '^$$' -bench . -benchmem .
+
+pgo: build ## renew default.pgo, the profile that the compiler optimizes by, from a real load
+	go test -run '^TestProfile$$' . -args -program=bin/httpserver -profile=default.pgo -seconds=20 -- -v=0
+
 cover: ## test, then list the statements covered, function by function
 	@rm -rf bin/cover && mkdir -p bin/cover
 	go test -cover -parallel=16 . -args -test.gocoverdir=$(CURDIR)/bin/cover
@@ -39,7 +46,7 @@ profile: build ## take a CPU profile of the server under load, and print its top
 
 release: ## build bin/GOARCH/httpserver, static, for linux; GOARCH=arm64 for ARM
 	@echo "building httpserver binary"
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w' -o bin/$(GOARCH)/httpserver .
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w -funcalign=16' -o bin/$(GOARCH)/httpserver .
 
 debug: ## start the server under Delve; ARGS passes flags
 	go run $(DLV) debug --output=$(CURDIR)/bin/debug . -- $(ARGS)

@@ -14,7 +14,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +30,7 @@ const maxBodyBytes = 10 << 20
 // A handler answers every request to the server and logs it.
 type handler struct {
 	mux      *http.ServeMux
-	servedBy []string    // the name of this host
+	hostname string      // of this machine
 	stopping atomic.Bool // set by the first signal to stop, never cleared
 	inFlight atomic.Int64
 }
@@ -44,7 +43,7 @@ func newHandler(access string) *handler {
 		glog.Warningf("Served-By will say localhost: %v", err)
 		hostname = "localhost"
 	}
-	h := &handler{mux: http.NewServeMux(), servedBy: []string{hostname}}
+	h := &handler{mux: http.NewServeMux(), hostname: hostname}
 	h.mux.HandleFunc("/", notFound)
 	h.mux.HandleFunc("/hello", h.hello)
 	h.mux.HandleFunc("/healthz", h.healthz)
@@ -100,20 +99,22 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.stopping.Load() {
 		w.Header().Set("Connection", "close") // over HTTP/2, net/http makes it a GOAWAY
 	}
-	rec := &recorder{ResponseWriter: w}
-	if c := connOf(r); c != nil {
-		r.TLS = c.tlsState
-		head := c.takeHead(r.ContentLength)
-		defer freeHead(head)
-		rec.head = headText(head, r)
-	}
-	if rec.head == nil {
-		rec.head = viewHead(r)
+	rec := &recorder{ResponseWriter: w, conn: connOf(r)}
+	if rec.conn != nil {
+		r.TLS = rec.conn.tlsState
+		rec.head = rec.conn.takeHead(r.ContentLength)
+		defer freeBuffer(rec.head)
 	}
 	if glog.V(4) {
-		logHead(r.RemoteAddr, string(rec.head))
+		logHead(r.RemoteAddr, string(headText(rec.head, r)))
 	}
-	defer rec.log(r, time.Now()) // after a panic too
+	level := glog.Level(2)
+	if r.URL.Path == "/healthz" {
+		level = 3
+	}
+	if glog.V(level) {
+		defer rec.log(r, time.Now()) // after a panic too
+	}
 
 	if !strings.HasPrefix(r.URL.Path, "/") { // such as *, which ServeMux would answer itself
 		notFound(rec, r)
@@ -126,9 +127,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // head, for hello, and notes what is answered, for the log.
 type recorder struct {
 	http.ResponseWriter
-	head   []byte // lines ended by \n, without the empty one at its end
-	status int    // 0 if there was none, after a panic
-	bytes  int64  // of the body
+	conn   *conn   // nil if it isn't one that keeps heads
+	head   *buffer // as it arrived; nil if that isn't known
+	status int     // 0 if there was none, after a panic
+	bytes  int64   // of the body
 }
 
 // Unwrap lets http.ResponseController reach the connection: net/http/pprof
@@ -153,55 +155,86 @@ func (rec *recorder) Write(p []byte) (int, error) {
 
 // log logs r, begun at start, and what was answered.
 func (rec *recorder) log(r *http.Request, start time.Time) {
-	level := glog.Level(2)
-	if r.URL.Path == "/healthz" {
-		level = 3
-	}
-	if !glog.V(level) {
-		return
-	}
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	// glog cuts a line at 15,000 bytes; what a client chose is cut first, so that
-	// the rest of the line stays.
-	glog.Infof("%s %.1000q %d %d %v %.400q", r.RemoteAddr, requestLine(r),
-		rec.status, rec.bytes, time.Since(start).Round(time.Microsecond), r.UserAgent())
+	line := buffers.Get().(*buffer)
+	defer freeBuffer(line)
+	b := append(*line, r.RemoteAddr...)
+	b = appendQuoted(append(b, ' '), requestLine(r), 1000)
+	b = strconv.AppendInt(append(b, ' '), int64(rec.status), 10)
+	b = strconv.AppendInt(append(b, ' '), rec.bytes, 10)
+	b = strconv.AppendInt(append(b, ' '), time.Since(start).Microseconds(), 10)
+	*line = appendQuoted(append(b, "µs "...), r.UserAgent(), 400)
+	glog.Info(line)
 }
 
-// Values of response fields, shared because net/http only reads them. They are set
-// under canonical names, which spares Header.Set's canonicalizing each.
-var (
-	noStore  = []string{"no-store"}
-	nosniff  = []string{"nosniff"}
-	textType = []string{"text/plain; charset=utf-8"}
-	jsonType = []string{"application/json"}
-)
+// Format has glog print b without a copy of it.
+func (b *buffer) Format(s fmt.State, _ rune) { s.Write(*b) }
+
+// appendQuoted appends s to b as a Go string literal, cut after most bytes: glog
+// cuts a line at 15,000, and what a client chose is to be cut first, so that the
+// rest stays.
+func appendQuoted(b []byte, s string, most int) []byte {
+	s = s[:min(len(s), most)]
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return strconv.AppendQuote(b, s)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"') // the same, in a tenth of the time
+}
 
 // hello reads the request's body, drops it, and answers with the request's
 // head, as text or as JSON.
 func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
-	header := w.Header()
-	header["Cache-Control"] = noStore
-	header["Served-By"] = h.servedBy
-	header["Remote-Addr"] = []string{r.RemoteAddr}
+	rec := w.(*recorder)
 	if r.ContentLength != 0 {
 		status, err := dropBody(r)
 		// net/http began to count at the end of the head.
 		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(responseTimeout))
 		if err != nil {
-			http.Error(w, err.Error(), status)
+			h.answer(rec, r, status, textType, []byte(err.Error()+"\n"))
 			return
 		}
 	}
-	b, contentType := w.(*recorder).head, textType
+	text := headText(rec.head, r)
 	if prefersJSON(r.Header["Accept"]) {
-		b, contentType = h.headJSON(string(b), r), jsonType
+		h.answer(rec, r, http.StatusOK, jsonType, h.headJSON(string(text), r))
+	} else {
+		h.answer(rec, r, http.StatusOK, textType, text)
+	}
+}
+
+// Values of Content-Type, shared because net/http only reads them.
+var (
+	textType = []string{"text/plain; charset=utf-8"}
+	jsonType = []string{"application/json"}
+)
+
+// answer answers with body, and with the fields that say who answered and whom.
+func (h *handler) answer(rec *recorder, r *http.Request, status int, contentType []string, body []byte) {
+	header := rec.Header()
+	if c := rec.conn; c != nil && r.ProtoMajor == 1 {
+		if c.fields == "" {
+			c.fields = "Cache-Control: no-store\r\nRemote-Addr: " + r.RemoteAddr +
+				"\r\nServed-By: " + h.hostname + "\r\nX-Content-Type-Options: nosniff\r\n"
+		}
+		c.addFields = true
+	} else {
+		header.Set("Cache-Control", "no-store")
+		header.Set("Remote-Addr", r.RemoteAddr)
+		header.Set("Served-By", h.hostname)
+		header.Set("X-Content-Type-Options", "nosniff")
 	}
 	header["Content-Type"] = contentType
-	header["X-Content-Type-Options"] = nosniff
-	header["Content-Length"] = []string{strconv.Itoa(len(b))}
-	w.Write(b)
+	if len(body) > 2048 { // net/http says itself how long one is that fits its buffer
+		header.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	if status != http.StatusOK {
+		rec.WriteHeader(status)
+	}
+	rec.Write(body)
 }
 
 // dropBody reads the body of r to its end. Where that fails it returns the
@@ -246,6 +279,18 @@ func requestLine(r *http.Request) string {
 	return r.Method + " " + r.RequestURI + " " + r.Proto
 }
 
+// headText returns the head of r: the one kept as it arrived, or net/http's view
+// where there is none or it can't be r's, because the request line differs.
+func headText(kept *buffer, r *http.Request) []byte {
+	if kept != nil {
+		text := []byte(*kept)
+		if string(text[:bytes.IndexByte(text, '\n')]) == requestLine(r) {
+			return text
+		}
+	}
+	return viewHead(r)
+}
+
 // viewHead returns the head of r as net/http hands it over, its lines ended by \n:
 // the request line, the host, and the fields sorted by name. HTTP/2 field names are
 // in lower case (RFC 9113 section 8.2).
@@ -272,32 +317,6 @@ func viewHead(r *http.Request) []byte {
 	return b.Bytes()
 }
 
-// headText turns the head that a connection kept of r into text, in place: its
-// lines end in \n and the empty line at its end goes. It returns nil for a head
-// that isn't known, or that can't be r's because the request line differs.
-func headText(head *bytes.Buffer, r *http.Request) []byte {
-	if head == nil {
-		return nil
-	}
-	text := head.Bytes()
-	n := 0
-	for rest := text; len(rest) > 0; {
-		end := bytes.IndexByte(rest, '\n') + 1
-		line := rest[:end]
-		if end > 1 && line[end-2] == '\r' {
-			line = line[:end-1]
-			line[end-2] = '\n'
-		}
-		n += copy(text[n:], line)
-		rest = rest[end:]
-	}
-	text = text[:n-1]
-	if end := bytes.IndexByte(text, '\n'); string(text[:end]) != requestLine(r) {
-		return nil
-	}
-	return text
-}
-
 // credentials names the fields whose values are not for the log.
 var credentials = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}
 
@@ -317,7 +336,7 @@ func logHead(peer, head string) {
 				line = name + ": ***"
 			}
 		}
-		glog.Infof("%s > %.1400q", peer, line)
+		glog.Infof("%s > %s", peer, appendQuoted(nil, line, 1400))
 	}
 }
 
@@ -359,10 +378,6 @@ func prefersJSON(accept []string) bool {
 	return json > 0 && json >= quality("text/plain", "text/*", "*/*")
 }
 
-// folds are the line ends after which a field's value goes on (obs-fold, RFC 9112
-// section 5.2).
-var folds = regexp.MustCompile(`[ \t]*\n[ \t]+`)
-
 // headJSON returns the JSON form of r, whose head is the text head.
 func (h *handler) headJSON(head string, r *http.Request) []byte {
 	type tlsInfo struct {
@@ -381,9 +396,9 @@ func (h *handler) headJSON(head string, r *http.Request) []byte {
 		RemoteAddr string      `json:"remoteAddr"`
 		Hostname   string      `json:"hostname"`
 		TLS        *tlsInfo    `json:"tls,omitempty"`
-	}{r.Method, utf8OrLatin1(r.RequestURI), r.Proto, utf8OrLatin1(r.Host), http.Header{}, [][2]string{}, r.RemoteAddr, h.servedBy[0], nil}
+	}{r.Method, utf8OrLatin1(r.RequestURI), r.Proto, utf8OrLatin1(r.Host), http.Header{}, [][2]string{}, r.RemoteAddr, h.hostname, nil}
 	_, fields, _ := strings.Cut(head, "\n")
-	for line := range strings.Lines(folds.ReplaceAllString(fields, " ")) {
+	for line := range strings.Lines(unfold(fields)) {
 		name, value := cutField(strings.TrimSuffix(line, "\n"))
 		value = utf8OrLatin1(value)
 		info.RawHeaders = append(info.RawHeaders, [2]string{name, value})
@@ -398,6 +413,19 @@ func (h *handler) headJSON(head string, r *http.Request) []byte {
 	enc.SetEscapeHTML(false)
 	enc.Encode(info) // can't fail: b takes all, and there are only strings
 	return b.Bytes()
+}
+
+// unfold returns field lines with those that go on over several lines (obs-fold,
+// RFC 9112 section 5.2) joined by spaces.
+func unfold(fields string) string {
+	var b []byte
+	for line := range strings.Lines(fields) {
+		if line[0] == ' ' || line[0] == '\t' {
+			b = append(bytes.TrimSuffix(b, []byte("\n")), ' ')
+		}
+		b = append(append(b, strings.Trim(line, " \t\n")...), '\n')
+	}
+	return string(b)
 }
 
 // utf8OrLatin1 returns s, read as ISO-8859-1 if it isn't UTF-8.

@@ -183,19 +183,83 @@ func TestPprofAccess(t *testing.T) {
 	}
 }
 
+// The fields of a response of /hello stand in it once, however they get there.
 func TestHelloFields(t *testing.T) {
-	addr := testServer(t, newHandler("local"))
-	res, body, peer := roundTrip(t, addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\nX: "+strings.Repeat("a", 5000)+"\r\n\r\n")
 	hostname, _ := os.Hostname()
-	for field, want := range map[string]string{
-		"X-Content-Type-Options": "nosniff",
-		"Cache-Control":          "no-store",
-		"Served-By":              hostname,
-		"Remote-Addr":            peer,
-		"Content-Length":         strconv.Itoa(len(body)),
+	check := func(name string, res *http.Response, contentType, peer string) {
+		t.Helper()
+		for field, want := range map[string]string{
+			"Cache-Control":          "no-store",
+			"Content-Type":           contentType,
+			"Remote-Addr":            peer,
+			"Served-By":              hostname,
+			"X-Content-Type-Options": "nosniff",
+		} {
+			if got := res.Header[field]; len(got) != 1 || got[0] != want {
+				t.Errorf("%s: %s: %q, want %q", name, field, got, want)
+			}
+		}
+	}
+	h := newHandler("local")
+	addr := testServer(t, h)
+	large := "X: " + strings.Repeat("a", 10000) + "\r\n"
+	for _, test := range []struct {
+		name, request, contentType string
+		status                     int
+	}{
+		{"text", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n", textType[0], 200},
+		{"HEAD", "HEAD /hello HTTP/1.1\r\nHost: test\r\n\r\n", textType[0], 200},
+		{"HTTP/1.0", "GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", textType[0], 200},
+		{"large", "GET /hello HTTP/1.1\r\nHost: test\r\n" + large + "\r\n", textType[0], 200},
+		{"large, HEAD", "HEAD /hello HTTP/1.1\r\nHost: test\r\n" + large + "\r\n", textType[0], 200},
+		{"JSON", "GET /hello HTTP/1.1\r\nHost: test\r\nAccept: application/json\r\n\r\n", jsonType[0], 200},
+		{"body", "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody", textType[0], 200},
+		{"too large a body", "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 20000000\r\n\r\n", textType[0], 413},
 	} {
-		if got := res.Header[field]; len(got) != 1 || got[0] != want {
-			t.Errorf("%s: %q, want %q", field, got, want)
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		r, method := bufio.NewReader(c), strings.Fields(test.request)[0]
+		for range 2 {
+			io.WriteString(c, test.request)
+			res, body := readResponse(t, r, method)
+			check(test.name, res, test.contentType, c.LocalAddr().String())
+			if res.StatusCode != test.status {
+				t.Errorf("%s: status %d, want %d", test.name, res.StatusCode, test.status)
+			}
+			if length := res.Header["Content-Length"]; len(length) != 1 || method != "HEAD" && length[0] != strconv.Itoa(len(body)) {
+				t.Errorf("%s: Content-Length: %q, and the body has %d bytes", test.name, length, len(body))
+			}
+			if res.Close { // as 413 does
+				break
+			}
+			io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+			if res, _ := readResponse(t, r, "GET"); res.Header["Served-By"] != nil || res.Header["Remote-Addr"] != nil {
+				t.Errorf("%s: /healthz after it has %v", test.name, res.Header)
+			}
+		}
+	}
+
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	defer tr.CloseIdleConnections()
+	plain := httptest.NewServer(h)
+	defer plain.Close()
+	for name, get := range map[string]func() (*http.Response, error){
+		"HTTP/2":              func() (*http.Response, error) { return (&http.Client{Transport: tr}).Get("http://" + addr + "/hello") },
+		"net/http's own conn": func() (*http.Response, error) { return http.Get(plain.URL + "/hello") },
+	} {
+		res, err := get()
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		check(name, res, textType[0], res.Header.Get("Remote-Addr")) // the peer isn't known here
+		if res.ContentLength != int64(len(body)) {
+			t.Errorf("%s: Content-Length %d, and the body has %d bytes", name, res.ContentLength, len(body))
 		}
 	}
 }
@@ -224,12 +288,13 @@ func TestHelloView(t *testing.T) {
 func TestHeadTextMismatch(t *testing.T) {
 	r := httptest.NewRequest("GET", "/hello", nil)
 	for head, known := range map[string]bool{
-		"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n":  true,
-		"GET /hello HTTP/1.0\r\nHost: a\r\n\r\n":  false,
-		"GET /hello2 HTTP/1.1\r\nHost: a\r\n\r\n": false,
-		"HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n": false,
+		"GET /hello HTTP/1.1\nx: a\n":  true,
+		"GET /hello HTTP/1.0\nx: a\n":  false,
+		"GET /hello2 HTTP/1.1\nx: a\n": false,
+		"HEAD /hello HTTP/1.1\nx: a\n": false,
 	} {
-		if text := headText(bytes.NewBufferString(head), r); (text != nil) != known {
+		kept := buffer(head)
+		if text := headText(&kept, r); (string(text) == head) != known {
 			t.Errorf("%q as the head of GET /hello HTTP/1.1: %q", head, text)
 		}
 	}

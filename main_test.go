@@ -52,7 +52,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	binary = filepath.Join(dir, "httpserver")
 	args := []string{"build", "-cover", "-o", binary}
-	if info, _ := debug.ReadBuildInfo(); slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if raceDetector() {
 		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
@@ -65,6 +65,12 @@ func buildAndRun(m *testing.M) int {
 		os.Setenv("GOCOVERDIR", f.Value.String())
 	}
 	return m.Run()
+}
+
+// raceDetector reports whether the test binary is built with the race detector.
+func raceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // A process is the built program, running.
@@ -449,7 +455,7 @@ func pprofTop(t *testing.T, args ...string) string {
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	p := start(t)
-	stop := load(t, p.addr)
+	stop := load(t, p.addr, benchRequest, 16)
 	defer stop()
 	url := "http://" + p.addr + "/debug/pprof/"
 	for _, test := range []struct {
@@ -459,7 +465,7 @@ func TestProfiles(t *testing.T) {
 	}{
 		{"profile?seconds=3", nil, `net/http\.\(\*conn\)\.serve`},
 		{"allocs", nil, `net/http\.\(\*conn\)\.readRequest`},
-		{"allocs?seconds=1", []string{"-sample_index=alloc_space"}, `net/http\.\(\*conn\)\.readRequest`},
+		{"allocs?seconds=3", []string{"-sample_index=alloc_space"}, `net/http\.\(\*conn\)\.readRequest`},
 		{"heap?gc=1", []string{"-sample_index=alloc_space"}, `net/http\.\(\*conn\)\.readRequest`},
 		{"goroutine", nil, `net/http\.\(\*Server\)\.Serve`},
 		{"block", nil, `net/http\.`},
@@ -549,7 +555,7 @@ func TestWholeRunProfiles(t *testing.T) {
 		dir := t.TempDir()
 		cpu, mem := filepath.Join(dir, "cpu"), filepath.Join(dir, "mem")
 		p := start(t, "-cpuprofile="+cpu, "-memprofile="+mem)
-		stop := load(t, p.addr)
+		stop := load(t, p.addr, benchRequest, 16)
 		res, body := p.get("/debug/pprof/profile")
 		if want := "Could not enable CPU profiling: cpu profiling already in use\n"; res.StatusCode != 500 || body != want {
 			t.Errorf("%d %q, want 500 %q", res.StatusCode, body, want)
@@ -998,24 +1004,24 @@ func TestSoak(t *testing.T) {
 
 	fresh := start(t, "-v=0")
 	const conns = 10000
-	rss := fresh.rss()
+	rss := fresh.memory("VmRSS")
 	for range conns {
 		c := fresh.dial()
 		io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
 		readResponse(t, bufio.NewReader(c), "GET")
 	}
 	serve(fresh)
-	t.Logf("%d idle connections: %d KB, and %d KB before: %.1f KB each", conns, fresh.rss(), rss, float64(fresh.rss()-rss)/conns)
+	t.Logf("%d idle connections: %.0f KB, and %.0f KB before: %.1f KB each", conns, fresh.memory("VmRSS"), rss, (fresh.memory("VmRSS")-rss)/conns)
 }
 
-// rss returns how much memory the process has resident, in KB.
-func (p *process) rss() (kb int) {
+// memory returns the KB that proc_pid_status(5) has for key.
+func (p *process) memory(key string) (kb float64) {
 	p.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(b), "VmRSS:")
+	_, after, _ := strings.Cut(string(b), key+":")
 	fmt.Sscan(after, &kb)
 	return kb
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -123,19 +124,31 @@ type conn struct {
 	halfCloser
 	tlsState *tls.ConnectionState // nil in the clear
 
+	// net/http never has two Writes under way.
+	writeDeadline deadline
+	addFields     bool // to the response that comes next
+
+	// fields are field lines, ended by CRLF. net/http takes 2,000 instructions to
+	// copy, sort, check and write each field it is given, of 60,000 for a request;
+	// these go past it, and are made once a connection.
+	fields string
+
 	// rest holds what was received but not yet handed out. net/http never has
 	// two Reads under way.
 	rest []byte
 
 	mu    sync.Mutex // guards the following; net/http may read while a handler runs
 	phase phase
-	head  *bytes.Buffer // in inHead and headRead; nil until its first byte
+	head  *buffer // in inHead and headRead, its lines ended by \n; nil until its first byte
 
 	skipped int // bytes of empty lines before the next request line
 
 	// After a head, net/http reads one byte ahead to see a client go.
 	ahead    byte
 	hasAhead bool
+
+	readDeadline deadline
+	reading      bool // halfCloser.Read is under way
 
 	left    int64  // in inBody: bytes to its end; in inChunked: to the end of the chunk
 	line    []byte // in inChunked: the chunk-size or trailer line so far; net/http refuses long ones
@@ -167,34 +180,34 @@ const (
 	unknown         // nothing is kept any more; HTTP/2 connections end up here
 )
 
-// heads holds the buffers of heads not in use.
-var heads = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// A buffer is one of buffers, which are those not in use.
+type buffer []byte
 
-// freeHead gives back what takeHead returned.
-func freeHead(head *bytes.Buffer) {
-	if head != nil && head.Cap() <= 16<<10 { // so that a rare large one doesn't stay
-		head.Reset()
-		heads.Put(head)
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// freeBuffer gives a buffer back, or nil.
+func freeBuffer(b *buffer) {
+	if b != nil && cap(*b) <= 16<<10 { // so that a rare large one doesn't stay
+		*b = (*b)[:0]
+		buffers.Put(b)
 	}
 }
 
 func (c *conn) Read(p []byte) (n int, err error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.phase == inBody {
 		p = p[:min(int64(len(p)), c.left)]
 	}
-	c.mu.Unlock()
 	for {
 		b, fromRest := c.rest, len(c.rest) > 0
 		if !fromRest {
-			n, err = c.halfCloser.Read(p)
+			n, err = c.receive(p)
 			b = p[:n]
 		}
-		c.mu.Lock()
 		skipped := c.skipEmptyLines(b)
 		b = b[skipped:]
 		n = c.note(b[:min(len(b), len(p))])
-		c.mu.Unlock()
 		copy(p, b[:n])
 		switch b = b[n:]; {
 		case len(b) == 0:
@@ -209,6 +222,79 @@ func (c *conn) Read(p []byte) (n int, err error) {
 			return n, err
 		}
 	}
+}
+
+// started is when the process started. net/http ends a Read by a deadline before it.
+var started = time.Now()
+
+// receive reads from the client. It lets go of c.mu meanwhile.
+func (c *conn) receive(p []byte) (int, error) {
+	if at := c.readDeadline.at; at.Before(started) && !at.IsZero() {
+		return 0, os.ErrDeadlineExceeded // so that net/http needn't wake a Read it has no use for
+	}
+	if c.readDeadline.due() {
+		c.halfCloser.SetReadDeadline(c.readDeadline.at)
+	}
+	c.reading = true
+	c.mu.Unlock()
+	n, err := c.halfCloser.Read(p)
+	c.mu.Lock()
+	c.reading = false
+	return n, err
+}
+
+// A deadline is that of a conn's Reads or of its Writes. net/http moves both, some
+// eight times a request in all, which takes a tenth of the request's time. So one
+// is passed on only when there is a Read or Write for it to end, and only when it
+// has moved by a second or more: it may come that much early.
+type deadline struct {
+	at    time.Time // zero for none
+	armed time.Time // what was passed on
+}
+
+// due reports whether d is to be passed on, and takes it that it is.
+func (d *deadline) due() bool {
+	if later := d.at.Sub(d.armed); 0 <= later && later < time.Second {
+		return false
+	}
+	d.armed = d.at
+	return true
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	c.readDeadline.at = t
+	due := c.reading && c.readDeadline.due()
+	c.mu.Unlock()
+	if due {
+		return c.halfCloser.SetReadDeadline(t)
+	}
+	return nil
+}
+
+// SetWriteDeadline is for the Writes to come: net/http doesn't call it during one.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.writeDeadline.at = t
+	return nil
+}
+
+// Write adds fields after the status line, with which net/http begins a Write.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.writeDeadline.due() {
+		c.halfCloser.SetWriteDeadline(c.writeDeadline.at)
+	}
+	if !c.addFields {
+		return c.halfCloser.Write(p)
+	}
+	c.addFields = false
+	b := buffers.Get().(*buffer)
+	defer freeBuffer(b)
+	statusLine := bytes.IndexByte(p, '\n') + 1
+	*b = append(*b, p[:statusLine]...)
+	*b = append(*b, c.fields...)
+	*b = append(*b, p[statusLine:]...)
+	n, err := c.halfCloser.Write(*b)
+	return max(0, n-len(c.fields)), err
 }
 
 // skipEmptyLines returns how many bytes at the start of b are empty lines before
@@ -238,7 +324,7 @@ const (
 // reset it and could take the response from the client (RFC 9112 section 9.6).
 func (c *conn) CloseWrite() error {
 	err := c.halfCloser.CloseWrite()
-	c.SetReadDeadline(time.Now().Add(lingerTimeout))
+	c.halfCloser.SetReadDeadline(time.Now().Add(lingerTimeout))
 	io.CopyN(io.Discard, c.halfCloser, lingerBytes)
 	return err
 }
@@ -270,43 +356,32 @@ func (c *conn) lose() {
 	c.phase, c.head, c.line = unknown, nil, nil
 }
 
-// noteHead records p up to the end of the head.
+// noteHead records p up to the end of the head, which is the first empty line
+// after another one. Lines end in CRLF or, as net/http takes it, LF.
 func (c *conn) noteHead(p []byte) int {
-	n := len(p)
-	if n == 0 {
-		return 0
+	if c.head == nil && len(p) > 0 {
+		c.head = buffers.Get().(*buffer)
 	}
-	if c.head == nil {
-		c.head = heads.Get().(*bytes.Buffer)
-	}
-	from := max(0, c.head.Len()-2) // the end may have begun
-	c.head.Write(p)
-	end := endOfHead(c.head.Bytes()[from:])
-	if end < 0 {
-		return n
-	}
-	n -= c.head.Len() - (from + end)
-	c.head.Truncate(from + end)
-	c.phase, c.skipped = headRead, 0
-	return n
-}
-
-// endOfHead returns the index after the first empty line in b that follows
-// another line, or -1. Lines end in CRLF or, as net/http takes it, LF.
-func endOfHead(b []byte) int {
-	for i := 0; ; {
-		n := bytes.IndexByte(b[i:], '\n')
-		if n < 0 {
-			return -1
+	for n := 0; n < len(p); {
+		end := bytes.IndexByte(p[n:], '\n') + 1
+		if end == 0 {
+			*c.head = append(*c.head, p[n:]...)
+			break
 		}
-		i += n + 1
-		switch rest := b[i:]; {
-		case len(rest) > 0 && rest[0] == '\n':
-			return i + 1
-		case len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n':
-			return i + 2
+		text := append(*c.head, p[n:n+end]...)
+		n += end
+		if last := len(text) - 2; last >= 0 && text[last] == '\r' {
+			text[last] = '\n'
+			text = text[:last+1]
 		}
+		if last := len(text) - 2; last >= 0 && text[last] == '\n' {
+			*c.head = text[:last+1]
+			c.phase, c.skipped = headRead, 0
+			return n
+		}
+		*c.head = text
 	}
+	return len(p)
 }
 
 // noteChunked follows p through a chunked body (RFC 9112 section 7.1) and
@@ -350,11 +425,11 @@ func (c *conn) noteChunked(p []byte) int {
 	return len(p)
 }
 
-// takeHead returns the head of the request that net/http has just read, to its
-// empty line, or nil if it isn't known. It must be called once for each request,
+// takeHead returns the head of the request that net/http has just read, without
+// the empty line at its end and each line ended by \n, or nil if it isn't known. It must be called once for each request,
 // before the body is read, with the Request's ContentLength: net/http's word on
-// how the body is framed. freeHead takes the head back.
-func (c *conn) takeHead(contentLength int64) *bytes.Buffer {
+// how the body is framed. freeBuffer takes the head back.
+func (c *conn) takeHead(contentLength int64) *buffer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase != headRead || c.hasAhead && contentLength != 0 {

@@ -221,7 +221,7 @@ func TestReadAhead(t *testing.T) {
 			if early {
 				read(1, head[:1], nil)
 			}
-			if got := c.takeHead(0); got == nil || got.String() != head {
+			if got := c.takeHead(0); got == nil || string(*got) != text(head) {
 				t.Fatalf("head %d: %q", i, got)
 			}
 			if !early {
@@ -230,7 +230,7 @@ func TestReadAhead(t *testing.T) {
 			read(4096, head[1:], nil)
 		}
 		read(1, "", io.EOF)
-		if got := c.takeHead(0); got.String() != head {
+		if got := c.takeHead(0); string(*got) != text(head) {
 			t.Fatalf("last head: %q", got)
 		}
 	}
@@ -239,15 +239,15 @@ func TestReadAhead(t *testing.T) {
 // What net/http never does must not make a wrong head.
 func TestReadTooFar(t *testing.T) {
 	const head = "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n"
-	for name, read := range map[string]func(c *conn) *bytes.Buffer{
-		"a byte ahead of a body": func(c *conn) *bytes.Buffer { c.Read(make([]byte, 1)); return c.takeHead(1) },
-		"a byte ahead, twice": func(c *conn) *bytes.Buffer {
+	for name, read := range map[string]func(c *conn) *buffer{
+		"a byte ahead of a body": func(c *conn) *buffer { c.Read(make([]byte, 1)); return c.takeHead(1) },
+		"a byte ahead, twice": func(c *conn) *buffer {
 			c.Read(make([]byte, 1))
 			c.Read(make([]byte, 1))
 			return c.takeHead(0)
 		},
-		"two bytes ahead":        func(c *conn) *bytes.Buffer { c.Read(make([]byte, 2)); return c.takeHead(0) },
-		"a head asked for twice": func(c *conn) *bytes.Buffer { c.takeHead(0); return c.takeHead(0) },
+		"two bytes ahead":        func(c *conn) *buffer { c.Read(make([]byte, 2)); return c.takeHead(0) },
+		"a head asked for twice": func(c *conn) *buffer { c.takeHead(0); return c.takeHead(0) },
 	} {
 		c := &conn{halfCloser: &script{bytes: head + head}}
 		c.Read(make([]byte, 4096))
@@ -260,6 +260,86 @@ func TestReadTooFar(t *testing.T) {
 		}
 	}
 }
+
+// A deadlines is a connection that knows the deadlines passed on to it.
+type deadlines struct {
+	halfCloser
+	read, write time.Time
+	passed      int
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; d.passed++; return nil }
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; d.passed++; return nil }
+func (d *deadlines) Read(p []byte) (int, error)         { return 1, nil }
+func (d *deadlines) Write(p []byte) (int, error)        { return len(p), nil }
+
+// A Read or Write has the deadline that was set last, or one at most a second
+// earlier.
+func TestDeadlines(t *testing.T) {
+	d := new(deadlines)
+	c := &conn{halfCloser: d, phase: unknown}
+	begin := time.Now().Add(time.Hour)
+	for i, ms := range []int{0, 1, 999, 1000, 500, 1499, 1500, 1_000_000, 0, -1, 999, -1, -1} {
+		at := begin.Add(time.Duration(ms) * time.Millisecond)
+		if ms < 0 {
+			at = time.Time{}
+		}
+		c.SetReadDeadline(at)
+		c.SetWriteDeadline(at)
+		c.Read(make([]byte, 1))
+		c.Write(make([]byte, 1))
+		for _, got := range []time.Time{d.read, d.write} {
+			if got.IsZero() != at.IsZero() || got.After(at) || at.Sub(got) >= time.Second {
+				t.Errorf("%d: deadline %v, want %v", i, got, at)
+			}
+		}
+	}
+	d.passed = 0
+	for range 100 { // what net/http does for a request
+		for _, timeout := range []time.Duration{headTimeout, requestTimeout, 0, 0, idleTimeout} {
+			c.SetReadDeadline(begin.Add(timeout))
+		}
+		c.SetWriteDeadline(begin.Add(responseTimeout))
+		c.Write(make([]byte, 1))
+		c.SetWriteDeadline(time.Time{})
+		c.Read(make([]byte, 1))
+	}
+	if d.passed > 2 {
+		t.Errorf("100 requests passed on %d deadlines, want 2", d.passed)
+	}
+	c.SetReadDeadline(time.Unix(1, 0))
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Read after its deadline: %d, %v", n, err)
+	}
+}
+
+// net/http ends a Read that is under way by setting a deadline in the past.
+func TestDeadlineDuringRead(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	c := &conn{halfCloser: halfClosingPipe{server}}
+	done := make(chan error)
+	for range 3 {
+		c.SetReadDeadline(time.Now().Add(time.Hour))
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			done <- err
+		}()
+		for reading := false; !reading; runtime.Gosched() {
+			c.mu.Lock()
+			reading = c.reading
+			c.mu.Unlock()
+		}
+		c.SetReadDeadline(time.Unix(1, 0))
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Read: %v", err)
+		}
+	}
+}
+
+type halfClosingPipe struct{ net.Conn }
+
+func (halfClosingPipe) CloseWrite() error { return nil }
 
 // HTTP/2 connections keep nothing.
 func TestHTTP2IsNotKept(t *testing.T) {
@@ -274,8 +354,9 @@ func TestHTTP2IsNotKept(t *testing.T) {
 
 func TestLargeHeadsAreNotKept(t *testing.T) {
 	for range 10 {
-		freeHead(bytes.NewBuffer(make([]byte, 0, 1<<20)))
-		if got := heads.Get().(*bytes.Buffer).Cap(); got >= 1<<20 {
+		large := make(buffer, 0, 1<<20)
+		freeBuffer(&large)
+		if got := cap(*buffers.Get().(*buffer)); got >= 1<<20 {
 			t.Fatalf("a buffer of %d bytes was kept", got)
 		}
 	}
