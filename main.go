@@ -36,6 +36,10 @@ const (
 // stopTimeout is what requests in flight get to end once the server stops.
 const stopTimeout = 20 * time.Second
 
+// gcPercent stands for GOGC where that isn't set. The live heap is small, so that a
+// collection costs more than the 10 MB by which its garbage may grow.
+const gcPercent = 300
+
 // Our own flags. They stand apart from glog's, which register themselves on
 // flag.CommandLine, so that -help can list ours first.
 var (
@@ -47,7 +51,7 @@ var (
 	drain       = flags.Duration("drain", 0, "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see")
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")
-	blockRate   = flags.Int("blockprofilerate", 1000000, "profile one blocking event for every `n` nanoseconds blocked; 0 turns it off")
+	blockRate   = flags.Int("blockprofilerate", 10000000, "profile one blocking event for every `n` nanoseconds blocked; 0 turns it off")
 	mutexRate   = flags.Int("mutexprofilefraction", 100, "profile one of `n` fights over a mutex; 0 turns it off")
 	showVersion = flags.Bool("version", false, "print module, version and Go version, then exit")
 )
@@ -92,6 +96,9 @@ func run(args []string) int {
 	tlsConfig, err := loadTLS()
 	if err != nil {
 		return fail(1, "-cert %q, -key %q: %v", *certFile, *keyFile, err)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
