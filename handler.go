@@ -24,8 +24,11 @@ import (
 	"github.com/golang/glog"
 )
 
-// maxBodyBytes is what /hello reads of a request's body before it answers 413.
-const maxBodyBytes = 10 << 20
+// What a request to /hello may ask for.
+const (
+	maxBodyBytes = 10 << 20 // of a body; past it the answer is 413
+	maxDelay     = 30 * time.Second
+)
 
 // A handler answers every request to the server and logs it.
 type handler struct {
@@ -186,24 +189,55 @@ func appendQuoted(b []byte, s string, most int) []byte {
 }
 
 // hello reads the request's body, drops it, and answers with the request's
-// head, as text or as JSON.
+// head, as text or as JSON, with the status and after the delay that its query
+// asks for.
 func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	rec := w.(*recorder)
+	status, delay, err := http.StatusOK, time.Duration(0), error(nil)
 	if r.ContentLength != 0 {
-		status, err := dropBody(r)
-		// net/http began to count at the end of the head.
-		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(responseTimeout))
-		if err != nil {
-			h.answer(rec, r, status, textType, []byte(err.Error()+"\n"))
+		status, err = dropBody(r)
+	}
+	if err == nil && r.URL.RawQuery != "" {
+		status, delay, err = asked(r.URL.Query())
+	}
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-r.Context().Done(): // the client went
 			return
 		}
 	}
-	text := headText(rec.head, r)
-	if prefersJSON(r.Header["Accept"]) {
-		h.answer(rec, r, http.StatusOK, jsonType, h.headJSON(string(text), r))
-	} else {
-		h.answer(rec, r, http.StatusOK, textType, text)
+	if r.ContentLength != 0 || delay > 0 {
+		// net/http began to count at the end of the head.
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(responseTimeout))
 	}
+	switch text := headText(rec.head, r); {
+	case err != nil:
+		h.answer(rec, r, status, textType, []byte(err.Error()+"\n"))
+	case prefersJSON(r.Header["Accept"]):
+		h.answer(rec, r, status, jsonType, h.headJSON(string(text), r))
+	default:
+		h.answer(rec, r, status, textType, text)
+	}
+}
+
+// asked returns the status and the delay that query asks for, 200 and none if it
+// doesn't, or 400 and an error that says what may be asked for.
+func asked(query url.Values) (status int, delay time.Duration, err error) {
+	status = http.StatusOK
+	if query.Has("status") {
+		status, err = strconv.Atoi(query.Get("status"))
+		if err != nil || status < 200 || status > 599 {
+			return http.StatusBadRequest, 0, fmt.Errorf("status=%s: want 200 to 599", query.Get("status"))
+		}
+	}
+	if query.Has("delay") {
+		delay, err = time.ParseDuration(query.Get("delay"))
+		if err != nil || delay < 0 || delay > maxDelay {
+			return http.StatusBadRequest, 0, fmt.Errorf("delay=%s: want 0s to %v, such as 1.5s or 200ms", query.Get("delay"), maxDelay)
+		}
+	}
+	return status, delay, nil
 }
 
 // Values of Content-Type, shared because net/http only reads them.
@@ -228,17 +262,20 @@ func (h *handler) answer(rec *recorder, r *http.Request, status int, contentType
 		header.Set("X-Content-Type-Options", "nosniff")
 	}
 	header["Content-Type"] = contentType
+	switch status {
+	case http.StatusNoContent, http.StatusResetContent, http.StatusNotModified: // have no content
+		body = nil
+	}
 	if len(body) > 2048 { // net/http says itself how long one is that fits its buffer
 		header.Set("Content-Length", strconv.Itoa(len(body)))
 	}
-	if status != http.StatusOK {
-		rec.WriteHeader(status)
+	rec.WriteHeader(status)
+	if body != nil {
+		rec.Write(body)
 	}
-	rec.Write(body)
 }
 
-// dropBody reads the body of r to its end. Where that fails it returns the
-// status to answer with.
+// dropBody reads the body of r to its end, and returns the status to answer with.
 func dropBody(r *http.Request) (status int, err error) {
 	tooLarge := fmt.Errorf("request body over %d bytes", maxBodyBytes)
 	if r.ContentLength > maxBodyBytes {
@@ -247,7 +284,7 @@ func dropBody(r *http.Request) (status int, err error) {
 	_, err = io.Copy(io.Discard, http.MaxBytesReader(nil, r.Body, maxBodyBytes))
 	switch {
 	case err == nil:
-		return 0, nil
+		return http.StatusOK, nil
 	case errors.As(err, new(*http.MaxBytesError)):
 		return http.StatusRequestEntityTooLarge, tooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -264,6 +264,49 @@ func TestHelloFields(t *testing.T) {
 	}
 }
 
+func TestAskedStatusAndDelay(t *testing.T) {
+	addr := testServer(t, newHandler("local"))
+	const (
+		wantStatus = "want 200 to 599\n"
+		wantDelay  = "want 0s to 30s, such as 1.5s or 200ms\n"
+		echo       = "POST /hello?"
+	)
+	for _, test := range []struct {
+		query  string
+		status int
+		body   string // begins or ends so
+	}{
+		{"status=200", 200, echo},
+		{"status=204", 204, ""},
+		{"status=205", 205, ""},
+		{"status=304", 304, ""},
+		{"status=503", 503, echo},
+		{"status=599&delay=1ms", 599, echo},
+		{"x=1&delay=1.5ms", 200, echo},
+		{"delay=0s", 200, echo},
+		{"statu=0&delays=1&%zz", 200, echo},
+		{"status=199", 400, "status=199: " + wantStatus},
+		{"status=600", 400, "status=600: " + wantStatus},
+		{"status=", 400, "status=: " + wantStatus},
+		{"status", 400, "status=: " + wantStatus},
+		{"status=5e2", 400, "status=5e2: " + wantStatus},
+		{"delay=-1ms", 400, "delay=-1ms: " + wantDelay},
+		{"delay=30.001s", 400, "delay=30.001s: " + wantDelay},
+		{"delay=5", 400, "delay=5: " + wantDelay},
+		{"delay=", 400, "delay=: " + wantDelay},
+	} {
+		for _, field := range []string{"", "X: " + strings.Repeat("a", 5000) + "\r\n"} {
+			res, body, _ := roundTrip(t, addr, "POST", "POST /hello?"+test.query+" HTTP/1.1\r\nHost: test\r\n"+field+"Content-Length: 4\r\n\r\nbody")
+			if res.StatusCode != test.status || !strings.HasPrefix(body, test.body) || test.body == "" && body != "" {
+				t.Errorf("%s: %d %q, want %d %q", test.query, res.StatusCode, body, test.status, test.body)
+			}
+			if got := res.Header["Content-Length"]; test.status == 204 && got != nil {
+				t.Errorf("204 has Content-Length: %q", got)
+			}
+		}
+	}
+}
+
 // Where the head as it arrived isn't known, net/http's view is shown.
 func TestHelloView(t *testing.T) {
 	h := newHandler("local")

@@ -516,6 +516,29 @@ func TestLongProfile(t *testing.T) {
 	}
 }
 
+// A delay may be as long as the write timeout, ends with its client, and is waited
+// for by a stop.
+func TestDelay(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-v=4")
+	ask := func(delay string) net.Conn {
+		c := p.dial()
+		io.WriteString(c, "GET /hello?delay="+delay+" HTTP/1.1\r\nHost: test\r\n\r\n")
+		p.waitLog(`> "GET /hello\?delay=` + delay + ` `)
+		return c
+	}
+	longest := ask("30s")
+	ask("29s").Close()
+	p.waitLog(`"GET /hello\?delay=29s HTTP/1.1" 0 0 `)
+	readResponse(t, bufio.NewReader(longest), "GET")
+	last := ask("500ms")
+	p.signal(syscall.SIGTERM)
+	if res, _ := readResponse(t, bufio.NewReader(last), "GET"); res.StatusCode != 200 || !res.Close {
+		t.Errorf("a delay during a stop: %v", res)
+	}
+	p.wait(0)
+}
+
 // A client that goes away ends its profile.
 func TestProfileWithoutClient(t *testing.T) {
 	t.Parallel()
