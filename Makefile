@@ -3,12 +3,14 @@
 ARGS   =
 GOARCH = amd64
 DLV    = github.com/go-delve/delve/cmd/dlv@v1.27.2
+CHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+IMAGE  = httpserver
 
 # The profile of leaked goroutines, free until it is asked for, is an experiment
 # in Go 1.26. A release of Go that doesn't know it builds without.
 export GOEXPERIMENT ?= $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
 
-.PHONY: help run build test soak bench pgo cover profile release debug clean
+.PHONY: help run build test lint soak bench pgo cover profile release image debug clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,10 +25,15 @@ test: ## vet, then test with the race detector
 	go vet ./...
 	go test -race -shuffle=on -parallel=16 ./...
 
+lint: ## gofmt, vet and staticcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'd:" $$unformatted; exit 1; }
+	go vet ./...
+	go run $(CHECK) ./...
+
 soak: build ## test for minutes with thousands of bad and idle clients
 	go test -run '^TestSoak$$' -v -soak -program=bin/httpserver -timeout=15m .
 
-bench: release ## measure the release against a plain net/http server, for minutes; counts instructions where valgrind is installed
+bench: release ## measure against a plain net/http server for minutes; with valgrind, instructions too
 	go test -run '^TestTable$$' -v -table -program=bin/$(GOARCH)/httpserver -timeout=30m .
 	go test -run '^$$' -bench . -benchmem .
 
@@ -47,6 +54,15 @@ profile: build ## take a CPU profile of the server under load, and print its top
 release: ## build bin/GOARCH/httpserver, static, for linux; GOARCH=arm64 for ARM
 	@echo "building httpserver binary"
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w -funcalign=16' -o bin/$(GOARCH)/httpserver .
+
+image: release ## build the image IMAGE with docker, podman or buildah; IMAGE=name:tag
+	@for tool in docker podman buildah; do \
+		if $$tool version >/dev/null 2>&1; then \
+			set -x; exec $$tool build -t $(IMAGE) -f deploy/Dockerfile --platform linux/$(GOARCH) --build-arg GOARCH=$(GOARCH) \
+				--build-arg VERSION="$$(git describe --tags --always 2>/dev/null || echo devel)" \
+				--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" bin; \
+		fi; \
+	done; echo "make image: needs docker (its engine running), podman or buildah" >&2; exit 1
 
 debug: ## start the server under Delve; ARGS passes flags
 	go run $(DLV) debug --output=$(CURDIR)/bin/debug . -- $(ARGS)
