@@ -185,8 +185,37 @@ func (s subject) start(t *testing.T) *process {
 	return p
 }
 
-// TestTable is what make bench runs. Each number is the median of turns, in which
-// the subjects take turns.
+// inTurns measures each of the subjects n times, one after the other.
+func inTurns(n int, subjects []subject, measure func(i int, s subject) float64) [][]float64 {
+	measured := make([][]float64, len(subjects))
+	for range n {
+		for i, s := range subjects {
+			measured[i] = append(measured[i], measure(i, s))
+		}
+	}
+	return measured
+}
+
+// row prints what was measured of each subject in some turns: the median, the
+// least and the most, and the median's ratio to that of the first.
+func row(what, format string, measured [][]float64) {
+	fmt.Printf("| %s |", what)
+	for i, turns := range measured {
+		slices.Sort(turns)
+		median := turns[len(turns)/2]
+		fmt.Printf(" "+format, median)
+		if len(turns) > 1 {
+			fmt.Printf(" ("+format+" to "+format+")", turns[0], turns[len(turns)-1])
+		}
+		if i > 0 {
+			fmt.Printf(" = %.2f", median/measured[0][len(turns)/2])
+		}
+		fmt.Print(" |")
+	}
+	fmt.Println()
+}
+
+// TestTable is what make bench runs.
 func TestTable(t *testing.T) {
 	if !*table {
 		t.Skip("no -table")
@@ -214,34 +243,6 @@ func TestTable(t *testing.T) {
 		fmt.Printf(" %s |", s.name)
 	}
 	fmt.Printf("\n|---|---|---|---|---|\n")
-
-	// row prints what was measured of each subject in some turns: the median, the
-	// least and the most, and the median's ratio to that of net/http.
-	row := func(what, format string, measured [][]float64) {
-		fmt.Printf("| %s |", what)
-		for i, turns := range measured {
-			slices.Sort(turns)
-			median := turns[len(turns)/2]
-			fmt.Printf(" "+format, median)
-			if len(turns) > 1 {
-				fmt.Printf(" ("+format+" to "+format+")", turns[0], turns[len(turns)-1])
-			}
-			if i > 0 {
-				fmt.Printf(" = %.2f", median/measured[0][len(turns)/2])
-			}
-			fmt.Print(" |")
-		}
-		fmt.Println()
-	}
-	inTurns := func(n int, subjects []subject, measure func(i int, s subject) float64) [][]float64 {
-		measured := make([][]float64, len(subjects))
-		for range n {
-			for i, s := range subjects {
-				measured[i] = append(measured[i], measure(i, s))
-			}
-		}
-		return measured
-	}
 
 	if _, err := exec.LookPath("valgrind"); err != nil {
 		fmt.Println("no instructions are counted: valgrind is not installed")

@@ -193,7 +193,11 @@ func appendQuoted(b []byte, s string, most int) []byte {
 // asks for.
 func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	rec := w.(*recorder)
-	status, delay, err := http.StatusOK, time.Duration(0), error(nil)
+	var (
+		status = http.StatusOK
+		delay  time.Duration
+		err    error
+	)
 	if r.ContentLength != 0 {
 		status, err = dropBody(r)
 	}
@@ -204,7 +208,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-time.After(delay):
 		case <-r.Context().Done(): // the client went
-			return
+			panic(http.ErrAbortHandler) // or net/http would answer 200
 		}
 	}
 	if r.ContentLength != 0 || delay > 0 {
@@ -228,13 +232,13 @@ func asked(query url.Values) (status int, delay time.Duration, err error) {
 	if query.Has("status") {
 		status, err = strconv.Atoi(query.Get("status"))
 		if err != nil || status < 200 || status > 599 {
-			return http.StatusBadRequest, 0, fmt.Errorf("status=%s: want 200 to 599", query.Get("status"))
+			return http.StatusBadRequest, 0, fmt.Errorf("status=%q: want 200 to 599", query.Get("status"))
 		}
 	}
 	if query.Has("delay") {
 		delay, err = time.ParseDuration(query.Get("delay"))
 		if err != nil || delay < 0 || delay > maxDelay {
-			return http.StatusBadRequest, 0, fmt.Errorf("delay=%s: want 0s to %v, such as 1.5s or 200ms", query.Get("delay"), maxDelay)
+			return http.StatusBadRequest, 0, fmt.Errorf("delay=%q: want 0s to %v, such as 1.5s or 200ms", query.Get("delay"), maxDelay)
 		}
 	}
 	return status, delay, nil
@@ -248,18 +252,24 @@ var (
 
 // answer answers with body, and with the fields that say who answered and whom.
 func (h *handler) answer(rec *recorder, r *http.Request, status int, contentType []string, body []byte) {
-	header := rec.Header()
-	if c := rec.conn; c != nil && r.ProtoMajor == 1 {
-		if c.fields == "" {
-			c.fields = "Cache-Control: no-store\r\nRemote-Addr: " + r.RemoteAddr +
-				"\r\nServed-By: " + h.hostname + "\r\nX-Content-Type-Options: nosniff\r\n"
+	header, c := rec.Header(), rec.conn
+	direct := c != nil && r.ProtoMajor == 1 // an HTTP/2 connection takes frames, not lines
+	if !direct || c.fields == "" {
+		for _, field := range [][2]string{
+			{"Cache-Control", "no-store"},
+			{"Remote-Addr", r.RemoteAddr},
+			{"Served-By", h.hostname},
+			{"X-Content-Type-Options", "nosniff"},
+		} {
+			if direct {
+				c.fields += field[0] + ": " + field[1] + "\r\n"
+			} else {
+				header.Set(field[0], field[1])
+			}
 		}
+	}
+	if direct {
 		c.addFields = true
-	} else {
-		header.Set("Cache-Control", "no-store")
-		header.Set("Remote-Addr", r.RemoteAddr)
-		header.Set("Served-By", h.hostname)
-		header.Set("X-Content-Type-Options", "nosniff")
 	}
 	header["Content-Type"] = contentType
 	switch status {

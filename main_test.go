@@ -530,6 +530,11 @@ func TestDelay(t *testing.T) {
 	longest := ask("30s")
 	ask("29s").Close()
 	p.waitLog(`"GET /hello\?delay=29s HTTP/1.1" 0 0 `)
+	half := ask("28s") // and a client that goes half, which net/http can't tell from one that went
+	half.(*net.TCPConn).CloseWrite()
+	if b, err := io.ReadAll(half); err != nil || len(b) > 0 {
+		t.Errorf("a client that went half is answered %q, %v", b, err)
+	}
 	readResponse(t, bufio.NewReader(longest), "GET")
 	last := ask("500ms")
 	p.signal(syscall.SIGTERM)

@@ -180,9 +180,10 @@ const (
 	unknown         // nothing is kept any more; HTTP/2 connections end up here
 )
 
-// A buffer is one of buffers, which are those not in use.
+// A buffer holds a head, a response or a line of the log, for as long as it takes.
 type buffer []byte
 
+// buffers are those not in use.
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // freeBuffer gives a buffer back, or nil.
