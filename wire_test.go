@@ -313,6 +313,15 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
+// Write counts the bytes that it was given, without the fields it adds.
+func TestWriteCount(t *testing.T) {
+	c := &conn{halfCloser: new(deadlines), fields: "A: b\r\n", addFields: true}
+	const response = "HTTP/1.1 204 No Content\r\n\r\n"
+	if n, err := io.WriteString(c, response); n != len(response) || err != nil {
+		t.Errorf("Write: %d, %v, want %d", n, err, len(response))
+	}
+}
+
 // net/http ends a Read that is under way by setting a deadline in the past.
 func TestDeadlineDuringRead(t *testing.T) {
 	client, server := net.Pipe()
