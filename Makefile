@@ -33,6 +33,7 @@ lint: ## gofmt, vet and staticcheck
 soak: build ## test for minutes with thousands of bad and idle clients
 	go test -run '^TestSoak$$' -v -soak -program=bin/httpserver -timeout=15m .
 
+bench: GOARCH = $(shell go env GOARCH)
 bench: release ## measure against a plain net/http server for minutes; with valgrind, instructions too
 	go test -run '^TestTable$$' -v -table -program=bin/$(GOARCH)/httpserver -timeout=30m .
 	go test -run '^$$' -bench . -benchmem .
@@ -60,7 +61,7 @@ image: release ## build the image IMAGE with docker, podman or buildah; IMAGE=na
 		if $$tool version >/dev/null 2>&1; then \
 			set -x; exec $$tool build -t $(IMAGE) -f deploy/Dockerfile --platform linux/$(GOARCH) --build-arg GOARCH=$(GOARCH) \
 				--build-arg VERSION="$$(git describe --tags --always 2>/dev/null || echo devel)" \
-				--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" bin; \
+				--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" bin; \
 		fi; \
 	done; echo "make image: needs docker (its engine running), podman or buildah" >&2; exit 1
 

@@ -394,6 +394,9 @@ func (peer) Read(p []byte) (int, error)  { return copy(p, benchRequest), nil }
 func (peer) Write(p []byte) (int, error) { return len(p), nil }
 func (peer) CloseWrite() error           { return nil }
 
+func (peer) SetReadDeadline(time.Time) error  { return nil }
+func (peer) SetWriteDeadline(time.Time) error { return nil }
+
 // A responseWriter writes to its conn what net/http's does, but for the response
 // fields that net/http is given.
 type responseWriter struct {

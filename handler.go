@@ -192,17 +192,23 @@ func appendQuoted(b []byte, s string, most int) []byte {
 // head, as text or as JSON, with the status and after the delay that its query
 // asks for.
 func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
-	rec := w.(*recorder)
+	rec, deadline := w.(*recorder), http.NewResponseController(w)
 	var (
 		status = http.StatusOK
 		delay  time.Duration
 		err    error
 	)
+	// net/http counts the time to take the response from the end of the head. Over
+	// HTTP/2 it resets the stream then, even if there is no response yet.
 	if r.ContentLength != 0 {
+		deadline.SetWriteDeadline(time.Now().Add(requestTimeout + responseTimeout))
 		status, err = dropBody(r)
 	}
-	if err == nil && r.URL.RawQuery != "" {
-		status, delay, err = asked(r.URL.Query())
+	if err == nil {
+		status, delay, err = asked(r.URL.RawQuery)
+	}
+	if r.ContentLength != 0 || delay > 0 {
+		deadline.SetWriteDeadline(time.Now().Add(delay + responseTimeout))
 	}
 	if delay > 0 {
 		select {
@@ -210,10 +216,6 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done(): // the client went
 			panic(http.ErrAbortHandler) // or net/http would answer 200
 		}
-	}
-	if r.ContentLength != 0 || delay > 0 {
-		// net/http began to count at the end of the head.
-		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(responseTimeout))
 	}
 	switch text := headText(rec.head, r); {
 	case err != nil:
@@ -227,18 +229,20 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 
 // asked returns the status and the delay that query asks for, 200 and none if it
 // doesn't, or 400 and an error that says what may be asked for.
-func asked(query url.Values) (status int, delay time.Duration, err error) {
+func asked(query string) (status int, delay time.Duration, err error) {
 	status = http.StatusOK
-	if query.Has("status") {
-		status, err = strconv.Atoi(query.Get("status"))
-		if err != nil || status < 200 || status > 599 {
-			return http.StatusBadRequest, 0, fmt.Errorf("status=%q: want 200 to 599", query.Get("status"))
-		}
-	}
-	if query.Has("delay") {
-		delay, err = time.ParseDuration(query.Get("delay"))
-		if err != nil || delay < 0 || delay > maxDelay {
-			return http.StatusBadRequest, 0, fmt.Errorf("delay=%q: want 0s to %v, such as 1.5s or 200ms", query.Get("delay"), maxDelay)
+	for part := range strings.SplitSeq(query, "&") {
+		switch name, value, _ := strings.Cut(part, "="); name {
+		case "status":
+			status, err = strconv.Atoi(value)
+			if err != nil || status < 200 || status > 599 {
+				return http.StatusBadRequest, 0, fmt.Errorf("status=%.40q: want 200 to 599", value)
+			}
+		case "delay":
+			delay, err = time.ParseDuration(value)
+			if err != nil || delay < 0 || delay > maxDelay {
+				return http.StatusBadRequest, 0, fmt.Errorf("delay=%.40q: want 0s to %v, such as 1.5s or 200ms", value, maxDelay)
+			}
 		}
 	}
 	return status, delay, nil
@@ -330,9 +334,8 @@ func requestLine(r *http.Request) string {
 // where there is none or it can't be r's, because the request line differs.
 func headText(kept *buffer, r *http.Request) []byte {
 	if kept != nil {
-		text := []byte(*kept)
-		if string(text[:bytes.IndexByte(text, '\n')]) == requestLine(r) {
-			return text
+		if line, _, _ := bytes.Cut(*kept, []byte("\n")); string(line) == requestLine(r) {
+			return *kept
 		}
 	}
 	return viewHead(r)

@@ -202,7 +202,7 @@ func TestHelloFields(t *testing.T) {
 	}
 	h := newHandler("local")
 	addr := testServer(t, h)
-	large := "X: " + strings.Repeat("a", 10000) + "\r\n"
+	field := func(size int) string { return "X: " + strings.Repeat("a", size) + "\r\n" }
 	for _, test := range []struct {
 		name, request, contentType string
 		status                     int
@@ -210,11 +210,12 @@ func TestHelloFields(t *testing.T) {
 		{"text", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n", textType[0], 200},
 		{"HEAD", "HEAD /hello HTTP/1.1\r\nHost: test\r\n\r\n", textType[0], 200},
 		{"HTTP/1.0", "GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", textType[0], 200},
-		{"large", "GET /hello HTTP/1.1\r\nHost: test\r\n" + large + "\r\n", textType[0], 200},
-		{"large, HEAD", "HEAD /hello HTTP/1.1\r\nHost: test\r\n" + large + "\r\n", textType[0], 200},
+		{"over 2 KB", "GET /hello HTTP/1.1\r\nHost: test\r\n" + field(2500) + "\r\n", textType[0], 200},
+		{"large", "GET /hello HTTP/1.1\r\nHost: test\r\n" + field(10000) + "\r\n", textType[0], 200},
+		{"large, HEAD", "HEAD /hello HTTP/1.1\r\nHost: test\r\n" + field(10000) + "\r\n", textType[0], 200},
 		{"JSON", "GET /hello HTTP/1.1\r\nHost: test\r\nAccept: application/json\r\n\r\n", jsonType[0], 200},
 		{"body", "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody", textType[0], 200},
-		{"too large a body", "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 20000000\r\n\r\n", textType[0], 413},
+		{"too large a body", "POST /hello?status=200 HTTP/1.1\r\nHost: test\r\nContent-Length: 20000000\r\n\r\n", textType[0], 413},
 	} {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -285,6 +286,8 @@ func TestAskedStatusAndDelay(t *testing.T) {
 		{"x=1&delay=1.5ms", 200, echo},
 		{"delay=0s", 200, echo},
 		{"statu=0&delays=1&%zz", 200, echo},
+		{"status=200;status=500", 400, `status="200;status=500": ` + wantStatus},
+		{"status=%zz", 400, `status="%zz": ` + wantStatus},
 		{"status=199", 400, `status="199": ` + wantStatus},
 		{"status=600", 400, `status="600": ` + wantStatus},
 		{"status=", 400, `status="": ` + wantStatus},
@@ -303,6 +306,40 @@ func TestAskedStatusAndDelay(t *testing.T) {
 			if got := res.Header["Content-Length"]; test.status == 204 && got != nil {
 				t.Errorf("204 has Content-Length: %q", got)
 			}
+		}
+	}
+
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	defer tr.CloseIdleConnections()
+	for _, status := range []int{204, 205, 304} {
+		req, _ := http.NewRequest("GET", fmt.Sprintf("http://%s/hello?status=%d", addr, status), nil)
+		req.Header.Set("X", strings.Repeat("a", 5000))
+		res, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != status || len(body) > 0 || err != nil || res.ContentLength > 0 {
+			t.Errorf("HTTP/2: %v, body %q, %v", res, body, err)
+		}
+	}
+}
+
+func TestAppendQuoted(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                       `""`,
+		" !~":                    `" !~"`,
+		`a"b`:                    `"a\"b"`,
+		`a\b`:                    `"a\\b"`,
+		"\x7f":                   `"\x7f"`,
+		"\x1f\n":                 `"\x1f\n"`,
+		"é\xff":                  `"é\xff"`,
+		strings.Repeat("a", 101): `"` + strings.Repeat("a", 100) + `"`,
+	} {
+		if got := string(appendQuoted([]byte("before "), s, 100)); got != "before "+want {
+			t.Errorf("%q is quoted %s, want %s", s, got, want)
 		}
 	}
 }

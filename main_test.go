@@ -527,6 +527,30 @@ func TestDelay(t *testing.T) {
 		p.waitLog(`> "GET /hello\?delay=` + delay + ` `)
 		return c
 	}
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	defer tr.CloseIdleConnections()
+	var overHTTP2 sync.WaitGroup
+	for query, status := range map[string]int{"?delay=30s": 200, "": 408} {
+		var body io.Reader
+		if status == 408 {
+			var w io.Closer
+			body, w = io.Pipe() // sends nothing
+			defer w.Close()
+		}
+		overHTTP2.Go(func() {
+			req, _ := http.NewRequest("POST", "http://"+p.addr+"/hello"+query, body)
+			res, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Errorf("HTTP/2 %s: %v", query, err)
+				return
+			}
+			defer res.Body.Close()
+			if _, err := io.ReadAll(res.Body); res.StatusCode != status || err != nil {
+				t.Errorf("HTTP/2 %s: %s, %v, want %d", query, res.Status, err, status)
+			}
+		})
+	}
 	longest := ask("30s")
 	ask("29s").Close()
 	p.waitLog(`"GET /hello\?delay=29s HTTP/1.1" 0 0 `)
@@ -536,6 +560,7 @@ func TestDelay(t *testing.T) {
 		t.Errorf("a client that went half is answered %q, %v", b, err)
 	}
 	readResponse(t, bufio.NewReader(longest), "GET")
+	overHTTP2.Wait()
 	last := ask("500ms")
 	p.signal(syscall.SIGTERM)
 	if res, _ := readResponse(t, bufio.NewReader(last), "GET"); res.StatusCode != 200 || !res.Close {
@@ -1244,6 +1269,20 @@ func TestREADME(t *testing.T) {
 	}
 }
 
+// The heap is collected at four times its size, at 12 MB at least, unless GOGC says
+// otherwise.
+func TestGCPercent(t *testing.T) {
+	for gogc, want := range map[string]string{"": "# NextGC = 12582912", "100": "# NextGC = 4194304"} {
+		cmd := exec.Command(binary, "-addr=127.0.0.1:0")
+		cmd.Env = append(os.Environ(), "GOGC="+gogc)
+		p := launch(t, cmd)
+		p.addr = p.waitLog(`listening on http://(\S+)`)[1]
+		if _, heap := p.get("/debug/pprof/heap?debug=1&gc=1"); !strings.Contains(heap, want+"\n") {
+			t.Errorf("GOGC=%s: the heap profile has no %q:\n%s", gogc, want, heap[max(0, len(heap)-1500):])
+		}
+	}
+}
+
 // TestRelease builds the release from two folders.
 func TestRelease(t *testing.T) {
 	t.Parallel()
@@ -1288,6 +1327,9 @@ func TestRelease(t *testing.T) {
 				t.Errorf("%v: not static: has %v", machine, prog.Type)
 			}
 		}
+	}
+	if len(amd64) > 7<<20 {
+		t.Errorf("the release has %d bytes", len(amd64))
 	}
 	if runtime.GOARCH != "amd64" {
 		return

@@ -426,10 +426,10 @@ func (c *conn) noteChunked(p []byte) int {
 	return len(p)
 }
 
-// takeHead returns the head of the request that net/http has just read, without
-// the empty line at its end and each line ended by \n, or nil if it isn't known. It must be called once for each request,
-// before the body is read, with the Request's ContentLength: net/http's word on
-// how the body is framed. freeBuffer takes the head back.
+// takeHead returns the head of the request that net/http has just read, without the
+// empty line at its end, or nil if it isn't known. It must be called once for each
+// request, before the body is read, with the Request's ContentLength: net/http's
+// word on how the body is framed. freeBuffer takes the head back.
 func (c *conn) takeHead(contentLength int64) *buffer {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -327,7 +327,7 @@ func TestDeadlineDuringRead(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
 	c := &conn{halfCloser: halfClosingPipe{server}}
-	done := make(chan error)
+	done := make(chan error, 1)
 	for range 3 {
 		c.SetReadDeadline(time.Now().Add(time.Hour))
 		go func() {
@@ -340,8 +340,13 @@ func TestDeadlineDuringRead(t *testing.T) {
 			c.mu.Unlock()
 		}
 		c.SetReadDeadline(time.Unix(1, 0))
-		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("Read: %v", err)
+		select {
+		case err := <-done:
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("Read: %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("Read goes on")
 		}
 	}
 }
