@@ -48,7 +48,7 @@ cover: ## test, then list the statements covered, function by function
 	@go tool cover -func=bin/cover.out
 
 profile: build ## take a CPU profile of the server under load, and print its top
-	@go test -run '^TestProfile$$' -program=bin/httpserver -profile=bin/cpu.pprof .
+	@go test -run '^TestProfile$$' . -args -program=bin/httpserver -profile=bin/cpu.pprof
 	@go tool pprof -top -nodecount=20 bin/httpserver bin/cpu.pprof
 	@echo "to see it in a browser: go tool pprof -http=localhost:8001 bin/httpserver bin/cpu.pprof"
 
