@@ -36,8 +36,9 @@ const (
 // stopTimeout is what requests in flight get to end once the server stops.
 const stopTimeout = 20 * time.Second
 
-// gcPercent stands for GOGC where that isn't set. The live heap is small, so that a
-// collection costs more than the 10 MB by which its garbage may grow.
+// gcPercent stands for GOGC where that isn't set. The heap in use is so small that
+// at 100 its collection takes a tenth of the CPU time under load; at 300 the process
+// peaks 10 MB higher.
 const gcPercent = 300
 
 // Our own flags. They stand apart from glog's, which register themselves on

@@ -248,9 +248,9 @@ func (c *conn) receive(p []byte) (int, error) {
 }
 
 // A deadline is that of a conn's Reads or of its Writes. net/http moves both, some
-// eight times a request in all, which takes a tenth of the request's time. So one
-// is passed on only when there is a Read or Write for it to end, and only when it
-// has moved by a second or more: it may come that much early.
+// eight times a request in all, which takes a tenth of its instructions. So one is
+// passed on only when there is a Read or Write for it to end, and only when it has
+// moved by a second or more: it may come that much early.
 type deadline struct {
 	at    time.Time // zero for none
 	armed time.Time // what was passed on
