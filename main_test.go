@@ -1246,7 +1246,7 @@ func TestREADME(t *testing.T) {
 	}
 	for _, m := range asked {
 		command, want := m[1], strings.ReplaceAll(m[2], "    ", "")
-		got := run(strings.Replace(command, "curl ", "curl -s --connect-to localhost:8000:"+p.addr+" ", 1))
+		got := run(strings.Replace(command, "curl ", "curl -q -s --noproxy '*' --connect-to localhost:8000:"+p.addr+" ", 1))
 		if normal(got) != normal(want) {
 			t.Errorf("%s\nprints\n%s\nand README.md says\n%s", command, got, want)
 		}
@@ -1261,7 +1261,7 @@ func TestREADME(t *testing.T) {
 		if strings.Contains(m[1], "goroutineleak") && !strings.Contains(runtime.Version(), "goroutineleakprofile") {
 			continue // not built as make does
 		}
-		command := strings.NewReplacer("localhost:8000", p.addr, "seconds=10", "seconds=1", "seconds=5", "seconds=1", "curl ", "curl -sf ",
+		command := strings.NewReplacer("localhost:8000", p.addr, "seconds=10", "seconds=1", "seconds=5", "seconds=1", "curl ", "curl -q -sf --noproxy '*' ",
 			"/tmp/trace.out", trace, "go tool trace", "go tool trace -d=parsed").Replace(m[1])
 		if run(command) == "" {
 			t.Errorf("%s prints nothing", command)
@@ -1329,7 +1329,7 @@ func TestRelease(t *testing.T) {
 		}
 	}
 	if len(amd64) > 7<<20 {
-		t.Errorf("the release has %d bytes", len(amd64))
+		t.Errorf("the release has %d bytes, want at most 7 MiB", len(amd64))
 	}
 	if runtime.GOARCH != "amd64" {
 		return
