@@ -217,12 +217,14 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // or net/http would answer 200
 		}
 	}
-	switch text := headText(rec.head, r); {
-	case err != nil:
+	if err != nil {
 		h.answer(rec, r, status, textType, []byte(err.Error()+"\n"))
-	case prefersJSON(r.Header["Accept"]):
+		return
+	}
+	text := headText(rec.head, r)
+	if prefersJSON(r.Header["Accept"]) {
 		h.answer(rec, r, status, jsonType, h.headJSON(string(text), r))
-	default:
+	} else {
 		h.answer(rec, r, status, textType, text)
 	}
 }
@@ -257,22 +259,21 @@ var (
 // answer answers with body, and with the fields that say who answered and whom.
 func (h *handler) answer(rec *recorder, r *http.Request, status int, contentType []string, body []byte) {
 	header, c := rec.Header(), rec.conn
-	direct := c != nil && r.ProtoMajor == 1 // an HTTP/2 connection takes frames, not lines
-	if !direct || c.fields == "" {
+	if c == nil || c.fields == "" {
 		for _, field := range [][2]string{
 			{"Cache-Control", "no-store"},
 			{"Remote-Addr", r.RemoteAddr},
 			{"Served-By", h.hostname},
 			{"X-Content-Type-Options", "nosniff"},
 		} {
-			if direct {
-				c.fields += field[0] + ": " + field[1] + "\r\n"
-			} else {
+			if c == nil {
 				header.Set(field[0], field[1])
+			} else {
+				c.fields += field[0] + ": " + field[1] + "\r\n"
 			}
 		}
 	}
-	if direct {
+	if c != nil {
 		c.addFields = true
 	}
 	header["Content-Type"] = contentType

@@ -166,8 +166,11 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 }
 
 // connOf returns the connection that r arrived on, or nil if it isn't one that
-// keeps heads.
+// keeps heads, as none does for HTTP/2.
 func connOf(r *http.Request) *conn {
+	if r.ProtoMajor != 1 {
+		return nil
+	}
 	c, _ := r.Context().Value(connKey{}).(*conn)
 	return c
 }
@@ -360,8 +363,8 @@ func (c *conn) lose() {
 	c.phase, c.head, c.line = unknown, nil, nil
 }
 
-// noteHead records p up to the end of the head, which is the first empty line
-// after another one. Lines end in CRLF or, as net/http takes it, LF.
+// noteHead records p up to the end of the head, which is the first empty line that
+// follows another line. Lines end in CRLF or, as net/http takes it, LF.
 func (c *conn) noteHead(p []byte) int {
 	if c.head == nil && len(p) > 0 {
 		c.head = buffers.Get().(*buffer)
