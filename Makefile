@@ -2,9 +2,9 @@
 
 ARGS   =
 GOARCH = amd64
-DLV    = github.com/go-delve/delve/cmd/dlv@v1.27.2
-CHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 IMAGE  = httpserver
+DLV    = github.com/go-delve/delve/cmd/dlv@v1.27.2
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # The profile of leaked goroutines, free until it is asked for, is an experiment
 # in Go 1.26. A release of Go that doesn't know it builds without.
@@ -28,7 +28,7 @@ test: ## vet, then test with the race detector
 lint: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'd:" $$unformatted; exit 1; }
 	go vet ./...
-	go run $(CHECK) ./...
+	go run $(STATICCHECK) ./...
 
 soak: build ## test for minutes with thousands of bad and idle clients
 	go test -run '^TestSoak$$' -v -soak -program=bin/httpserver -timeout=15m .

@@ -266,14 +266,9 @@ func TestTable(t *testing.T) {
 	}
 	cpu := make([][]float64, len(subjects))
 	row("requests a second, 64 connections", "%.0f", inTurns(9, subjects, func(i int, s subject) float64 {
-		p, begin := servers[i], time.Now()
-		before := p.cpu(t)
-		stop := load(t, p.addr, benchRequest, 64)
-		time.Sleep(3 * time.Second)
-		n := float64(stop())
-		took := time.Since(begin)
-		cpu[i] = append(cpu[i], (p.cpu(t)-before)/n*1e6)
-		return n / took.Seconds()
+		rate, us := servers[i].underLoad(benchRequest, 64, 3*time.Second)
+		cpu[i] = append(cpu[i], us)
+		return rate
 	}))
 	row("CPU time a request, us", "%.1f", cpu)
 	row("memory at rest, MB", "%.1f", rest)
@@ -301,11 +296,8 @@ func TestTable(t *testing.T) {
 		}
 		request.WriteString("\r\n")
 		row(fmt.Sprintf("CPU time a request with %d fields, us", fields), "%.1f", inTurns(5, subjects[:2], func(i int, s subject) float64 {
-			p := servers[i]
-			before := p.cpu(t)
-			stop := load(t, p.addr, request.String(), 16)
-			time.Sleep(time.Second)
-			return float64(p.cpu(t)-before) / float64(stop()) * 1e6
+			_, us := servers[i].underLoad(request.String(), 16, time.Second)
+			return us
 		}))
 	}
 
@@ -373,13 +365,24 @@ func firstAnswer(t *testing.T, s subject) time.Duration {
 	}
 }
 
+// underLoad puts request on the process for d, and returns how many were answered a
+// second, and the CPU time that each took, in microseconds.
+func (p *process) underLoad(request string, conns int, d time.Duration) (rate, us float64) {
+	p.t.Helper()
+	begin, before := time.Now(), p.cpu()
+	stop := load(p.t, p.addr, request, conns)
+	time.Sleep(d)
+	n := float64(stop())
+	return n / time.Since(begin).Seconds(), (p.cpu() - before) / n * 1e6
+}
+
 // cpu returns the CPU time that the process has taken, in seconds, by the kernel's
 // account (proc_pid_stat(5)), which ticks 100 times a second.
-func (p *process) cpu(t *testing.T) float64 {
-	t.Helper()
+func (p *process) cpu() float64 {
+	p.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')'):])) // from the third
 	user, _ := strconv.ParseFloat(fields[11], 64)

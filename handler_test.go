@@ -40,6 +40,14 @@ func roundTrip(t *testing.T, addr, method, raw string) (res *http.Response, body
 	return res, body, c.LocalAddr().String()
 }
 
+// http2Transport returns a client's side of HTTP/2 in the clear, by prior knowledge.
+func http2Transport(t *testing.T) *http.Transport {
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
 func readResponse(t *testing.T, r *bufio.Reader, method string) (*http.Response, string) {
 	t.Helper()
 	res, err := http.ReadResponse(r, &http.Request{Method: method})
@@ -243,9 +251,7 @@ func TestHelloFields(t *testing.T) {
 		}
 	}
 
-	tr := &http.Transport{Protocols: new(http.Protocols)}
-	tr.Protocols.SetUnencryptedHTTP2(true)
-	defer tr.CloseIdleConnections()
+	tr := http2Transport(t)
 	plain := httptest.NewServer(h)
 	defer plain.Close()
 	for name, get := range map[string]func() (*http.Response, error){
@@ -309,9 +315,7 @@ func TestAskedStatusAndDelay(t *testing.T) {
 		}
 	}
 
-	tr := &http.Transport{Protocols: new(http.Protocols)}
-	tr.Protocols.SetUnencryptedHTTP2(true)
-	defer tr.CloseIdleConnections()
+	tr := http2Transport(t)
 	for _, status := range []int{204, 205, 304} {
 		req, _ := http.NewRequest("GET", fmt.Sprintf("http://%s/hello?status=%d", addr, status), nil)
 		req.Header.Set("X", strings.Repeat("a", 5000))
@@ -438,9 +442,7 @@ func TestPrefersJSON(t *testing.T) {
 
 func TestHelloHTTP2(t *testing.T) {
 	addr := testServer(t, newHandler("local"))
-	tr := &http.Transport{Protocols: new(http.Protocols)}
-	tr.Protocols.SetUnencryptedHTTP2(true)
-	defer tr.CloseIdleConnections()
+	tr := http2Transport(t)
 	req, _ := http.NewRequest("POST", "http://"+addr+"/hello?x", io.MultiReader(strings.NewReader("body")))
 	req.Header = http.Header{"X-B": {"2", "1"}, "X-_": {""}, "Accept": {"*/*"}, "User-Agent": {"test"}, "Accept-Encoding": {"br"}}
 	res, err := tr.RoundTrip(req)

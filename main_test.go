@@ -527,9 +527,7 @@ func TestDelay(t *testing.T) {
 		p.waitLog(`> "GET /hello\?delay=` + delay + ` `)
 		return c
 	}
-	tr := &http.Transport{Protocols: new(http.Protocols)}
-	tr.Protocols.SetUnencryptedHTTP2(true)
-	defer tr.CloseIdleConnections()
+	tr := http2Transport(t)
 	var overHTTP2 sync.WaitGroup
 	for query, status := range map[string]int{"?delay=30s": 200, "": 408} {
 		var body io.Reader
@@ -1273,10 +1271,8 @@ func TestREADME(t *testing.T) {
 // otherwise.
 func TestGCPercent(t *testing.T) {
 	for gogc, want := range map[string]string{"": "# NextGC = 12582912", "100": "# NextGC = 4194304"} {
-		cmd := exec.Command(binary, "-addr=127.0.0.1:0")
-		cmd.Env = append(os.Environ(), "GOGC="+gogc)
-		p := launch(t, cmd)
-		p.addr = p.waitLog(`listening on http://(\S+)`)[1]
+		t.Setenv("GOGC", gogc)
+		p := start(t)
 		if _, heap := p.get("/debug/pprof/heap?debug=1&gc=1"); !strings.Contains(heap, want+"\n") {
 			t.Errorf("GOGC=%s: the heap profile has no %q:\n%s", gogc, want, heap[max(0, len(heap)-1500):])
 		}
