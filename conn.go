@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// This file holds the connection that net/http reads from. A feed follows what passes,
+// and keeps what net/http doesn't.
+
+// A feed follows one version of HTTP in what a client sends.
+type feed interface {
+	// feed takes received bytes from src, and puts what net/http is to read for them
+	// into dst. It returns how many it took and put.
+	feed(dst, src []byte) (nDst, nSrc int)
+
+	// take returns the head of r as it arrived, or nil where it isn't known. It is to
+	// be called once for each request, before anything else is done with it.
+	take(r *http.Request) *head
+
+	// firstLine returns as much as has come of the first line of the request that no
+	// handler has yet.
+	firstLine() []byte
+}
+
+// A conn has a feed follow what net/http reads from it.
+type conn struct {
+	*thriftyConn
+	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
+
+	rest    []byte      // received, not yet handed on; net/http never has two Reads under way
+	preface string      // what is to come yet of HTTP/2's, for the connection to be that
+	handled atomic.Bool // a handler has had the request that is answered
+
+	mu   sync.Mutex // guards feed: net/http may read while a handler runs
+	feed feed
+}
+
+// preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
+// over to HTTP/2 where the first bytes are these, and nowhere else.
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+func newConn(nc halfCloser, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
+	return &conn{thriftyConn: newThriftyConn(nc), refused: refused, preface: preface, feed: new(http1)}
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	src, err := c.rest, error(nil)
+	if src == nil {
+		var n int
+		n, err = c.thriftyConn.Read(p)
+		src = p[:n]
+	}
+	c.mu.Lock()
+	n, taken := c.feed.feed(p, src)
+	c.mu.Unlock()
+	switch rest := src[taken:]; {
+	case len(rest) == 0:
+		c.rest = nil
+	case c.rest != nil:
+		c.rest = rest
+	default:
+		c.rest = bytes.Clone(rest)
+		err = nil // it comes again after rest
+	}
+	if c.preface != "" {
+		c.awaitHTTP2(p[:n])
+	}
+	return n, err
+}
+
+// awaitHTTP2 takes p, handed on next, for a part of HTTP/2's preface.
+func (c *conn) awaitHTTP2(p []byte) {
+	after, ok := strings.CutPrefix(c.preface, string(p))
+	if !ok {
+		after = ""
+	} else if after == "" {
+		c.mu.Lock()
+		c.feed = &http1{phase: lost}
+		c.mu.Unlock()
+		c.refused = nil // HTTP/2 refuses in frames
+	}
+	c.preface = after
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if c.refused != nil && !c.handled.Load() {
+		c.mu.Lock()
+		line := bytes.Clone(c.feed.firstLine())
+		c.mu.Unlock()
+		c.refused(c.RemoteAddr(), line, p)
+	}
+	return c.thriftyConn.Write(p)
+}
+
+// How long, and how many bytes more, a client that is told it sent too much may go
+// on to send.
+const (
+	lingerTimeout = 5 * time.Second
+	lingerBytes   = 64 << 20
+)
+
+// CloseWrite tells the client that the response is over, and then drops what it
+// still sends. net/http closes the connection next; with bytes unread, that would
+// reset it and could take the response from the client (RFC 9112 section 9.6).
+func (c *conn) CloseWrite() error {
+	err := c.thriftyConn.CloseWrite()
+	c.SetReadDeadline(time.Now().Add(lingerTimeout))
+	io.CopyN(io.Discard, c.thriftyConn, lingerBytes)
+	return err
+}
+
+type connKey struct{}
+
+// withConn is an http.Server's ConnContext, for takeHead.
+func withConn(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, connOf(nc))
+}
+
+// connOf returns the conn that nc is, or nil.
+func connOf(nc net.Conn) *conn {
+	switch nc := nc.(type) {
+	case *conn:
+		return nc
+	case tlsConn:
+		return nc.conn
+	}
+	return nil
+}
+
+// takeHead returns the head of r as it arrived, or nil where it isn't known. It must
+// be called once for each request, before anything else is done with it.
+func takeHead(r *http.Request) *head {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil {
+		return nil
+	}
+	c.handled.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.feed.take(r)
+}
+
+// noteIdle is an http.Server's ConnState.
+func noteIdle(nc net.Conn, state http.ConnState) {
+	if c := connOf(nc); c != nil && state == http.StateIdle {
+		c.handled.Store(false)
+	}
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestIdleMemory holds what idle connections take, after bodies of each framing,
+// against net/http's own.
+func TestIdleMemory(t *testing.T) {
+	const conns, size = 40, 1 << 15
+	config := &tls.Config{Certificates: []tls.Certificate{testCert()}, NextProtos: []string{"h2", "http/1.1"}}
+	large := strings.Repeat("a", size)
+	measure := func(ln net.Listener, useTLS, http2 bool) int {
+		srv := newServer(newHandler("local"))
+		go srv.Serve(ln)
+		defer srv.Close()
+		before := heapBytes()
+		for range conns {
+			tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+			tr.Protocols.SetHTTP1(!http2)
+			tr.Protocols.SetHTTP2(http2)
+			defer tr.CloseIdleConnections()
+			for _, body := range []io.Reader{nil, strings.NewReader(large), io.MultiReader(strings.NewReader(large)), nil} {
+				url := "http://" + ln.Addr().String() + "/hello"
+				if useTLS {
+					url = "https://" + ln.Addr().String() + "/hello"
+				}
+				req, _ := http.NewRequest("POST", url, body)
+				if body == nil {
+					req.Header.Set("X", large[:size/2])
+				}
+				res, err := tr.RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+			}
+		}
+		return (heapBytes() - before) / conns
+	}
+	listen := func() net.Listener {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ln
+	}
+	for _, kind := range []struct {
+		name          string
+		useTLS, http2 bool
+		most          int // crypto/tls and the client vary by 1 to 2 KB
+	}{{"HTTP/1", false, false, 1 << 10}, {"HTTP/1 over TLS", true, false, 3 << 10}, {"HTTP/2 over TLS", true, true, 3 << 10}} {
+		var more [3]int // what earlier tests left behind may go meanwhile
+		for i := range more {
+			if kind.useTLS {
+				more[i] = measure(newListener(listen(), config), true, kind.http2) - measure(tls.NewListener(listen(), config), true, kind.http2)
+			} else {
+				more[i] = measure(newListener(listen(), nil), false, false) - measure(listen(), false, false)
+			}
+		}
+		least := slices.Min(more[:])
+		t.Logf("%s: an idle connection takes %d bytes more than net/http's own", kind.name, least)
+		if least > kind.most {
+			t.Errorf("want at most %d", kind.most)
+		}
+	}
+}
+
+// An endless is a connection whose client doesn't stop sending.
+type endless struct {
+	deadlines
+	sent int64
+}
+
+func (e *endless) CloseWrite() error { return nil }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.sent += int64(len(p))
+	return len(p), nil
+}
+
+// What a client still sends after it was told that it is too much is taken for so
+// long, and so many bytes.
+func TestLinger(t *testing.T) {
+	e := new(endless)
+	before := time.Now()
+	newConn(e, nil).CloseWrite()
+	if e.read.Before(before) || e.read.After(time.Now().Add(lingerTimeout)) {
+		t.Errorf("the deadline is %v, from %v on", e.read, before)
+	}
+	if e.sent != lingerBytes {
+		t.Errorf("%d bytes are taken, want %d", e.sent, lingerBytes)
+	}
+}
+
+// The end of what a client sends comes after what the feed held back.
+func TestEndAfterRest(t *testing.T) {
+	c := newConn(&lastRead{bytes: forged + forged}, nil)
+	p := make([]byte, 4096)
+	if n, err := c.Read(p); string(p[:n]) != forged || err != nil {
+		t.Fatalf("%q, %v", p[:n], err)
+	}
+	c.feed = &http1{phase: lost}
+	clear(p) // is the caller's again
+	if n, err := c.Read(p); string(p[:n]) != forged || err != nil {
+		t.Fatalf("%q, %v", p[:n], err)
+	}
+	if n, err := c.Read(p); n > 0 || err != io.EOF {
+		t.Fatalf("%q, %v", p[:n], err)
+	}
+}
+
+// A lastRead is a connection that gives all it holds, and its end, to one Read.
+type lastRead struct {
+	deadlines
+	bytes string
+}
+
+func (l *lastRead) Read(p []byte) (int, error) {
+	n := copy(p, l.bytes)
+	l.bytes = l.bytes[n:]
+	return n, io.EOF
+}
+
+// heapBytes returns the size of the live heap, pools emptied.
+func heapBytes() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}

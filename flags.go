@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+)
+
+// This file holds the command line: our own flags, glog's beside them, and what is
+// said when they are wrong.
+
+// Our own flags. They stand apart from glog's, which register themselves on
+// flag.CommandLine, so that -help can list ours first.
+var (
+	flags       = flag.NewFlagSet("httpserver", flag.ContinueOnError)
+	addr        = flags.String("addr", "127.0.0.1:8000", "listen `address`; port 0 picks a free one, and the log names it")
+	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it")
+	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
+	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
+	drain       = flags.Duration("drain", 0, "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see")
+	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
+	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")
+	blockRate   = flags.Int("blockprofilerate", 10000000, "profile one blocking event for every `n` nanoseconds blocked; 0 turns it off")
+	mutexRate   = flags.Int("mutexprofilefraction", 100, "profile one of `n` fights over a mutex; 0 turns it off")
+	showVersion = flags.Bool("version", false, "print module, version and Go version, then exit")
+)
+
+const usage = `Usage: httpserver [flags]
+
+Httpserver echoes the header of each request to /hello, answers health checks
+on /healthz and serves its own profiles under /debug/pprof/.
+
+	$ httpserver
+	Serve on 127.0.0.1:8000; try "curl localhost:8000/hello".
+
+	$ httpserver -addr=:8000 -v=4
+	Serve on every address of this machine, and log the head of each request.
+
+	$ httpserver -logtostderr=false -log_dir=/var/log
+	Log to glog's files instead of stderr.
+
+Flags:
+`
+
+// defineFlags gives glog's flags our defaults, joins ours to them on
+// flag.CommandLine, and returns glog's alone, for -help.
+func defineFlags() *flag.FlagSet {
+	v := flag.Lookup("v")
+	v.Usage = "log `level`: 0 starts, stops and faults; 2 a line a request; 3 also /healthz; 4 also each request's head"
+	v.Value.Set("2")
+	flag.Set("logtostderr", "true")
+
+	into := func(set *flag.FlagSet) func(*flag.Flag) {
+		return func(f *flag.Flag) { set.Var(f.Value, f.Name, f.Usage) }
+	}
+	glogFlags := flag.NewFlagSet("glog", flag.ContinueOnError)
+	flag.VisitAll(into(glogFlags))
+	flag.CommandLine.Init("httpserver", flag.ContinueOnError)
+	flag.CommandLine.SetOutput(io.Discard) // run reports the error itself, in one line
+	flags.VisitAll(into(flag.CommandLine))
+	return glogFlags
+}
+
+// parseFlags parses and checks the command line. Where ok is false the process
+// is to end with status.
+func parseFlags(args []string) (status int, ok bool) {
+	glogFlags := defineFlags()
+	err := flag.CommandLine.Parse(args)
+	host, port, addrErr := net.SplitHostPort(*addr)
+	_, portErr := net.LookupPort("tcp", port)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		printHelp(glogFlags)
+		return 0, false
+	case err != nil:
+		return fail(2, "%v", err), false
+	case flag.NArg() > 0:
+		return fail(2, "unexpected argument %q: httpserver takes flags only", flag.Arg(0)), false
+	case *showVersion:
+		fmt.Println(versionLine())
+		return 0, false
+	case addrErr != nil:
+		return fail(2, "-addr %q: want host:port or :port: %v", *addr, addrErr), false
+	case portErr != nil:
+		return fail(2, "-addr %q: want a port from 0 to 65535 after %q: %v", *addr, host+":", portErr), false
+	case (*certFile == "") != (*keyFile == ""):
+		return fail(2, "-cert %q, -key %q: want both or neither", *certFile, *keyFile), false
+	case *pprofAccess != "local" && *pprofAccess != "all" && *pprofAccess != "none":
+		return fail(2, "-pprof %q: want local, all or none", *pprofAccess), false
+	case *blockRate < 0 || *mutexRate < 0:
+		return fail(2, "-blockprofilerate %d, -mutexprofilefraction %d: want 0 or more", *blockRate, *mutexRate), false
+	case *drain < 0:
+		return fail(2, "-drain %v: want 0 or more", *drain), false
+	}
+	return 0, true
+}
+
+// printHelp prints what -help shows: our flags, then glog's.
+func printHelp(glogFlags *flag.FlagSet) {
+	fmt.Print(usage)
+	flags.SetOutput(os.Stdout)
+	flags.PrintDefaults()
+	fmt.Print("\nglog's flags:\n")
+	glogFlags.SetOutput(os.Stdout)
+	glogFlags.PrintDefaults()
+}
+
+// checkLogDir returns an error where glog's flags have it write files and it can't:
+// glog would say so with a stack trace, or log to the system's temporary directory
+// instead without a word.
+func checkLogDir() error {
+	if flag.Lookup("logtostderr").Value.String() == "true" {
+		return nil
+	}
+	f, err := os.CreateTemp(flag.Lookup("log_dir").Value.String(), "httpserver")
+	if err != nil {
+		return fmt.Errorf("-log_dir: %w", err)
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+// versionLine returns the module, its version and the Go version. The version
+// holds the revision where the go command saw one, and is "(devel)" elsewhere.
+func versionLine() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "httpserver, built without module support"
+	}
+	return fmt.Sprintf("%s %s %s", info.Main.Path, info.Main.Version, info.GoVersion)
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// This file holds /hello.
+
+// What a request to /hello may ask for.
+const (
+	maxBodyBytes = 10 << 20 // of a body; past it the answer is 413
+	maxDelay     = 30 * time.Second
+)
+
+// hello reads the request's body, drops it, and answers with the request's
+// head, as text or as JSON, with the status and after the delay that its query
+// asks for.
+func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
+	rec, deadline := w.(*recorder), http.NewResponseController(w)
+	var (
+		status = http.StatusOK
+		delay  time.Duration
+		err    error
+	)
+	// net/http counts the time to take the response from the end of the head. Over
+	// HTTP/2 it resets the stream then, even if there is no response yet.
+	if r.ContentLength != 0 {
+		deadline.SetWriteDeadline(time.Now().Add(requestTimeout + responseTimeout))
+		status, err = dropBody(r)
+	}
+	if err == nil {
+		status, delay, err = asked(r.URL.RawQuery)
+	}
+	if r.ContentLength != 0 || delay > 0 {
+		deadline.SetWriteDeadline(time.Now().Add(delay + responseTimeout))
+	}
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-r.Context().Done(): // the client went
+			panic(http.ErrAbortHandler) // or net/http would answer 200
+		}
+	}
+	header := w.Header()
+	header["Cache-Control"] = noStore
+	header["Remote-Addr"] = []string{r.RemoteAddr}
+	header["Served-By"] = h.hostname
+	header["X-Content-Type-Options"] = noSniff
+	switch head := rec.head.orView(r); {
+	case err != nil:
+		rec.answer(status, textType, []byte(err.Error()+"\n"))
+	case prefersJSON(r.Header["Accept"]):
+		rec.answer(status, jsonType, head.json(r, h.hostname[0]))
+	default:
+		rec.answer(status, textType, head)
+	}
+}
+
+// Values of response fields, shared because net/http only reads them.
+var (
+	noStore  = []string{"no-store"}
+	noSniff  = []string{"nosniff"}
+	textType = []string{"text/plain; charset=utf-8"}
+	jsonType = []string{"application/json"}
+)
+
+// maxCounted is the longest body whose Content-Length net/http sets itself.
+const maxCounted = 2048
+
+// answer answers with body.
+func (rec *recorder) answer(status int, contentType []string, body []byte) {
+	rec.Header()["Content-Type"] = contentType
+	switch status {
+	case http.StatusNoContent, http.StatusResetContent, http.StatusNotModified: // have no content
+		body = nil
+	}
+	if len(body) > maxCounted {
+		rec.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	rec.WriteHeader(status)
+	if body != nil {
+		rec.Write(body)
+	}
+}
+
+// asked returns the status and the delay that query asks for, 200 and none if it
+// doesn't, or 400 and an error that says what may be asked for.
+func asked(query string) (status int, delay time.Duration, err error) {
+	status = http.StatusOK
+	for query != "" {
+		var part string
+		part, query, _ = strings.Cut(query, "&")
+		switch name, value, _ := strings.Cut(part, "="); name {
+		case "status":
+			status, err = strconv.Atoi(value)
+			if err != nil || status < 200 || status > 599 {
+				return http.StatusBadRequest, 0, fmt.Errorf("status=%.40q: want 200 to 599", value)
+			}
+		case "delay":
+			delay, err = time.ParseDuration(value)
+			if err != nil || delay < 0 || delay > maxDelay {
+				return http.StatusBadRequest, 0, fmt.Errorf("delay=%.40q: want 0s to %v, such as 1.5s or 200ms", value, maxDelay)
+			}
+		}
+	}
+	return status, delay, nil
+}
+
+// dropBody reads the body of r to its end, and returns the status to answer with.
+func dropBody(r *http.Request) (status int, err error) {
+	tooLarge := fmt.Errorf("request body over %d bytes", maxBodyBytes)
+	if r.ContentLength > maxBodyBytes {
+		return http.StatusRequestEntityTooLarge, tooLarge
+	}
+	_, err = io.Copy(io.Discard, http.MaxBytesReader(nil, r.Body, maxBodyBytes))
+	switch {
+	case err == nil:
+		return http.StatusOK, nil
+	case errors.As(err, new(*http.MaxBytesError)):
+		return http.StatusRequestEntityTooLarge, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return http.StatusRequestTimeout, fmt.Errorf("request not sent within %v", requestTimeout)
+	default:
+		return http.StatusBadRequest, fmt.Errorf("request body: %w", err)
+	}
+}
+
+// prefersJSON reports whether application/json is wanted by the values of Accept
+// (RFC 9110 section 12.5.1), and named before any text. Clients that name both put
+// first what they prefer.
+func prefersJSON(accept []string) bool {
+	all := strings.Join(accept, ",")
+	if all == "*/*" { // of most clients
+		return false
+	}
+	for mediaRange := range strings.SplitSeq(all, ",") {
+		name, _, _ := strings.Cut(mediaRange, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		json := name == "application/json" || name == "application/*"
+		if (json || strings.HasPrefix(name, "text/")) && wanted(mediaRange) {
+			return json
+		}
+	}
+	return false
+}
+
+// wanted reports whether mediaRange is well formed and has no quality of 0.
+func wanted(mediaRange string) bool {
+	_, params, err := mime.ParseMediaType(mediaRange)
+	q, ok := params["q"]
+	quality, qErr := strconv.ParseFloat(q, 64)
+	return err == nil && (!ok || qErr == nil && quality > 0)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+)
+
+// This file follows what a client sends over HTTP/1: where the head and the body of
+// each request begin and end (RFC 9112).
+
+// An http1 is a feed that keeps the head of the request that net/http reads next,
+// or is reading. It hands on every byte as it came, but never the end of a head
+// together with what follows: there it waits for take, and so for net/http's own word
+// on how the body is framed. A body that isn't framed strictly by the book may end
+// elsewhere for net/http. After one, nothing is kept for the rest of the connection.
+type http1 struct {
+	phase  phase
+	head   *head  // in inHead and headRead; nil before its first byte
+	ahead  []byte // in headRead: what net/http has read of what follows, for take
+	left   int64  // in inBody: bytes to its end
+	chunks chunks // in inChunked
+}
+
+// A phase says what the next byte of a connection belongs to.
+type phase int
+
+const (
+	inHead    phase = iota
+	headRead        // a head is complete, and take wasn't called for it yet
+	inBody          // of known length
+	inChunked       // a chunked body
+	lost            // for good
+)
+
+// maxAhead is the most that net/http reads beyond a head before a handler has it: a
+// byte, to see a client go, or the rest of HTTP/2's preface, to see if it is one.
+const maxAhead = 10
+
+func (h *http1) feed(dst, src []byte) (nDst, nSrc int) {
+	n := h.follow(src[:min(len(dst), len(src))])
+	return copy(dst, src[:n]), n
+}
+
+// follow takes note of p, received next, and returns how much of it is to be handed
+// on now.
+func (h *http1) follow(p []byte) (n int) {
+	if h.phase == headRead {
+		if h.ahead = append(h.ahead, p...); len(h.ahead) > maxAhead {
+			h.lose()
+		}
+		return len(p)
+	}
+	for n < len(p) && h.phase != headRead {
+		switch h.phase {
+		case inHead:
+			n += h.followHead(p[n:])
+		case inBody:
+			in := min(h.left, int64(len(p)-n))
+			n += int(in)
+			if h.left -= in; h.left == 0 {
+				h.phase = inHead
+			}
+		case inChunked:
+			in, ended, odd := h.chunks.follow(p[n:])
+			n += in
+			if ended {
+				h.phase = inHead
+			} else if odd {
+				h.lose()
+			}
+		case lost:
+			return len(p)
+		}
+	}
+	return n
+}
+
+// lose gives up on the connection's framing.
+func (h *http1) lose() {
+	h.head.free()
+	h.phase, h.head, h.ahead = lost, nil, nil
+}
+
+// followHead records p up to the end of the head, which is the first empty line
+// after another. Lines end in CRLF or, as net/http takes it, LF. Empty lines before
+// the head, which net/http accepts after a POST, are no part of it.
+func (h *http1) followHead(p []byte) (n int) {
+	if h.head == nil {
+		for n < len(p) && (p[n] == '\r' || p[n] == '\n') {
+			n++
+		}
+		if n == len(p) {
+			return n
+		}
+		h.head = newHead()
+	}
+	text := *h.head
+	for h.phase == inHead {
+		end := n + bytes.IndexByte(p[n:], '\n') + 1
+		if end == n {
+			text = append(text, p[n:]...)
+			n = len(p)
+			break
+		}
+		text = append(text, p[n:end]...)
+		n = end
+		last := len(text) - 1
+		if last > 0 && text[last-1] == '\r' {
+			last--
+			text[last] = '\n'
+		}
+		if last > 0 && text[last-1] == '\n' {
+			h.phase = headRead
+			last--
+		}
+		text = text[:last+1]
+	}
+	*h.head = text
+	return n
+}
+
+// take returns the head of r, which net/http has just read, or nil where it isn't
+// known. It must be called once for each request, before its body is read.
+func (h *http1) take(r *http.Request) *head {
+	if h.phase != headRead || !h.head.isOf(r) {
+		h.lose()
+		return nil
+	}
+	taken := h.head
+	h.head = nil
+	switch {
+	case r.ContentLength > 0:
+		h.phase, h.left = inBody, r.ContentLength
+	case r.ContentLength < 0:
+		h.phase, h.chunks = inChunked, chunks{}
+	default:
+		h.phase = inHead
+	}
+	ahead := h.ahead
+	h.ahead = h.ahead[:0]
+	if h.follow(ahead) < len(ahead) {
+		h.lose()
+	}
+	return taken
+}
+
+// firstLine returns the first line of what net/http answers by itself, or what
+// there is of it.
+func (h *http1) firstLine() []byte {
+	if h.head == nil {
+		return nil
+	}
+	line, _, _ := bytes.Cut(*h.head, []byte("\n"))
+	return line
+}

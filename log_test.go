@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestLogLevels sends the same requests at each level and looks at every line
+// of the log.
+func TestLogLevels(t *testing.T) {
+	const (
+		hello  = `127.0.0.1:\d+ "GET /hello\?%22 HTTP/1.1" 200 161 \S+ "a\\"b\\tc"`
+		health = `127.0.0.1:\d+ "HEAD /healthz HTTP/1.1" 200 0 \S+ ""`
+		begin  = `httpserver \S+ go\S+ listening on http://127.0.0.1:\d+`
+	)
+	end := []string{`stopping \(interrupt\): .*`, "stopped"}
+	head := func(line string) string { return `127.0.0.1:\d+ > "` + line + `"` }
+	for level, want := range map[string][]string{
+		"0": {begin},
+		"2": {begin, hello},
+		"3": {begin, hello, health},
+		"4": {begin,
+			head(`GET /hello\?%22 HTTP/1.1`), head("Host: test"), head(`User-Agent: a\\"b\\tc`), head(`authorization: \*\*\*`),
+			head(` \*\*\*`), head(` \*\*\*`), head(`Proxy-Authorization: \*\*\*`), head(`X: y`), head(` z`), head(`Cookie: \*\*\*`), head(`Set-Cookie: \*\*\*`), hello,
+			head("HEAD /healthz HTTP/1.1"), head("Host: test"), health},
+	} {
+		t.Run("v="+level, func(t *testing.T) {
+			p := start(t, "-v="+level)
+			roundTrip(t, p.addr, "GET", "GET /hello?%22 HTTP/1.1\r\nHost: test\r\nUser-Agent: a\"b\tc\r\n"+
+				"authorization: secret\r\n secret\r\n\tsecret\r\nProxy-Authorization: secret\r\nX: y\r\n z\r\nCookie: secret\r\nSet-Cookie: secret\r\n\r\n")
+			roundTrip(t, p.addr, "HEAD", "HEAD /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+			p.signal(syscall.SIGINT)
+			p.wait(0)
+			lines := strings.Split(strings.TrimSuffix(p.log(), "\n"), "\n")
+			want := append(want, end...)
+			for i := range max(len(lines), len(want)) {
+				if i >= len(lines) || i >= len(want) {
+					t.Fatalf("%d lines, want %d:\n%s", len(lines), len(want), p.log())
+				}
+				re := regexp.MustCompile(`^I\d{4} [\d:.]+ +\d+ \w+\.go:\d+\] ` + want[i] + "$")
+				if !re.MatchString(lines[i]) {
+					t.Errorf("line %q, want %s", lines[i], re)
+				}
+			}
+		})
+	}
+}
+
+// The log has the status and the bytes of each answer.
+func TestLoggedStatus(t *testing.T) {
+	p := start(t, "-v=3")
+	for _, test := range []struct {
+		request string
+		logged  string
+	}{
+		{"GET /nowhere HTTP/1.1", `404 \d\d+`},
+		{"GET /hello?status=503 HTTP/1.1", "503 43"},
+		{"GET /hello?status=204 HTTP/1.1", "204 0"},
+		{"GET /hello?status=999 HTTP/1.1", "400 30"},
+		{"HEAD /hello HTTP/1.1", "200 0"},
+		{"POST /healthz HTTP/1.1", `405 \d\d+`},
+		{"GET /debug/pprof/ HTTP/1.1", `403 \d\d+`},
+		{"GET /debug/pprof HTTP/1.1", `307 \d\d+`},
+		{"POST /hello HTTP/1.1\r\nContent-Length: 10485761", `413 \d\d+`},
+	} {
+		line, _, _ := strings.Cut(test.request, "\r\n")
+		method, _, _ := strings.Cut(line, " ")
+		_, _, peer := roundTrip(t, p.addr, method, test.request+"\r\nHost: other\r\n\r\n")
+		p.waitLog(`requestlog\.go:\d+\] ` + peer + ` ` + regexp.QuoteMeta(`"`+line+`" `) + test.logged + ` \d+µs ""\n`)
+	}
+}
+
+// A request that net/http refuses by itself is a line of the log too: its client, what
+// it sent first, the status and the reason.
+func TestLoggedRefusals(t *testing.T) {
+	p := start(t)
+	quiet := start(t, "-v=0")
+	for _, test := range []struct {
+		sent   string
+		logged string
+	}{
+		{"GET /hello HTTP/1.1\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: missing required Host header`},
+		{"GET /hello HTTP/1.1\r\nHost: a b\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: malformed Host header`},
+		{"GET /hello HTTP/1.1\r\nX\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request`},
+		{"GET /a b HTTP/1.1\r\n\r\n", `"GET /a b HTTP/1.1" 400 refused: Bad Request`},
+		{"\"\xff\nas long as net/http waits for", `"\"\xff" 400 refused: Bad Request`},
+		{"\r\n\r\nas long as net/http waits for", `"as long as" 400 refused: Bad Request`},
+		{"GET /hello HTTP/3.0\r\n\r\n", `"GET /hello HTTP/3.0" 505 refused: HTTP Version Not Supported: unsupported protocol version`},
+		{"GET /hello HTTP/1.1\r\nTransfer-Encoding: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 501 refused: Unsupported transfer encoding`},
+		{"GET /hello HTTP/1.1\r\nExpect: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 417 refused: Expectation Failed`},
+		{"GET /hello HTTP/1.1\r\nX: " + strings.Repeat("a", maxHeadBytes+8192) + "\r\n\r\n", `"GET /hello HTTP/1.1" 431 refused: Request Header Fields Too Large`},
+		{"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + forged, `"PROXY TCP4 192.0.2.1 192.0.2.2 1 2" 400 refused: Bad Request`},
+		{"\x16\x03\x01\x00\x05\x01\x00\x0a and so on", `"\x16\x03\x01\x00\x05\x01\x00" 400 refused: Bad Request`}, // TLS
+		{forged + "again\r\n\r\n", `"again" 400 refused: Bad Request`},
+	} {
+		for _, p := range []*process{quiet, p} {
+			c := p.dial()
+			io.WriteString(c, test.sent)
+			io.Copy(io.Discard, c)
+			if p != quiet {
+				p.waitLog(`I.* requestlog\.go:\d+\] ` + c.LocalAddr().String() + ` ` + regexp.QuoteMeta(test.logged) + `\n`)
+			}
+		}
+	}
+	if res, err := http2Transport(t).RoundTrip(httptest.NewRequest("GET", "http://"+p.addr+"/hello", nil)); err != nil || res.StatusCode != 200 {
+		t.Errorf("HTTP/2: %v, %v", res, err)
+	}
+	if n := strings.Count(p.log(), "refused"); n != 13 {
+		t.Errorf("%d lines of 13 refusals", n)
+	}
+	if strings.Contains(quiet.log(), "refused") {
+		t.Error("refusals are logged at -v=0")
+	}
+}
+
+// What a client sends is cut before glog cuts the line.
+func TestLongLogLines(t *testing.T) {
+	p := start(t, "-v=4")
+	long := strings.Repeat("\xff", 10000)
+	roundTrip(t, p.addr, "GET", "GET /hello?"+long+long+" HTTP/1.1\r\nHost: test\r\nUser-Agent: "+long+"\r\n\r\n")
+	p.waitLog(`\n.*> "User-Agent: (\\xff)+"\n`)
+	p.waitLog(`\n.*> "GET /hello\?(\\xff)+"\n`)
+	p.waitLog(`\n.* "GET /hello\?(\\xff)+" 200 30\d+ \S+ "(\\xff)+"\n`)
+}
+
+func TestGlogFlags(t *testing.T) {
+	t.Run("-log_dir", func(t *testing.T) {
+		dir := t.TempDir()
+		p := start(t, "-logtostderr=false", "-stderrthreshold=INFO", "-log_dir="+dir)
+		p.signal(syscall.SIGTERM)
+		p.wait(0)
+		log, err := os.ReadFile(filepath.Join(dir, "httpserver.INFO"))
+		if err != nil || !strings.Contains(string(log), "] stopped\n") {
+			t.Errorf("%v: %s", err, log)
+		}
+		if names, _ := filepath.Glob(filepath.Join(dir, "httpserver[0-9]*")); len(names) > 0 {
+			t.Errorf("left behind: %v", names)
+		}
+	})
+	t.Run("-vmodule", func(t *testing.T) {
+		p := start(t, "-v=0", "-vmodule=handler=3")
+		roundTrip(t, p.addr, "GET", "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+		p.waitLog("GET /healthz")
+	})
+	t.Run("-log_backtrace_at", func(t *testing.T) {
+		p := start(t)
+		roundTrip(t, p.addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+		at := p.waitLog(`(requestlog\.go:\d+)\] .*GET /hello`)[1]
+		p = start(t, "-log_backtrace_at="+at)
+		roundTrip(t, p.addr, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+		p.waitLog(`ServeHTTP`)
+	})
+}
+
+// Whatever happens to stderr costs lines of the log, not requests, nor the exit
+// status.
+func TestStderrFaults(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { full.Close() })
+	gone, reader := pipe(t)
+	reader.Close()
+	stalled, reader := pipe(t)
+	for name, stderr := range map[string]*os.File{"full": full, "gone": gone, "stalled": stalled, "closed": nil} {
+		requests := 1000
+		if name == "stalled" {
+			requests = 15000 // more lines than the pipe and the queue hold
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(binary, "-addr="+freeAddr(t))
+			if stderr == nil {
+				cmd = exec.Command("sh", append([]string{"-c", `exec "$@" 2>&-`, "sh"}, cmd.Args...)...)
+			} else {
+				cmd.Stderr = stderr
+			}
+			p := launch(t, cmd)
+			p.addr = strings.TrimPrefix(cmd.Args[len(cmd.Args)-1], "-addr=")
+			awaitDial(t, p.addr)
+			c := p.dial()
+			r := bufio.NewReader(c)
+			for range requests {
+				io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+				readResponse(t, r, "GET")
+			}
+			if name != "stalled" {
+				p.signal(syscall.SIGTERM)
+				p.wait(0)
+				return
+			}
+			stderr.Close() // so that the log ends with the process
+			stop := sync.OnceFunc(func() { p.signal(syscall.SIGTERM) })
+			log, lines := bufio.NewScanner(reader), 0
+			for log.Scan() { // read on
+				if !regexp.MustCompile(`^[IW]\d{4} [\d:.]{15} +\d+ \w+\.go:\d+\] .+$`).MatchString(log.Text()) {
+					t.Errorf("line %q", log.Text())
+				}
+				lines++
+				if m := droppedLine.FindStringSubmatch(log.Text() + "\n"); m != nil {
+					dropped, _ := strconv.Atoi(m[1])
+					lines += dropped - 1
+					stop()
+				}
+			}
+			p.wait(0)
+			if want := 1 + requests + 2; lines != want { // listening, stopping, stopped
+				t.Errorf("%d lines written and dropped, want %d", lines, want)
+			}
+		})
+	}
+}
+
+// Stalled for good, stderr doesn't keep the program from ending.
+func TestStopWithStalledStderr(t *testing.T) {
+	w, _ := pipe(t)
+	w.SetWriteDeadline(time.Now())
+	for { // fill it
+		if _, err := w.Write(make([]byte, 4096)); err != nil {
+			break
+		}
+	}
+	cmd := exec.Command(binary, "-addr="+freeAddr(t))
+	cmd.Stderr = w
+	p := launch(t, cmd)
+	awaitDial(t, strings.TrimPrefix(cmd.Args[1], "-addr="))
+	p.signal(syscall.SIGTERM)
+	p.wait(0)
+}
+
+// What the runtime itself says reaches stderr past the queue.
+func TestRuntimeOutput(t *testing.T) {
+	p := start(t)
+	p.signal(syscall.SIGQUIT) // which has the runtime print all stacks and exit
+	p.wait(2)
+	p.waitLog(`SIGQUIT: quit\n`)
+	p.waitLog(`goroutine \d+`)
+}

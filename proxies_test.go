@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestBehindNginx shows what nginx sends as a reverse proxy.
+func TestBehindNginx(t *testing.T) {
+	nginx, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Skip("nginx is not installed")
+	}
+	p := start(t)
+	dir := t.TempDir()
+	front := freeAddr(t)
+	conf := filepath.Join(dir, "nginx.conf")
+	os.WriteFile(conf, []byte(`daemon off; pid `+dir+`/pid; error_log stderr;
+		events {}
+		http {
+			access_log off; client_body_temp_path `+dir+`; proxy_temp_path `+dir+`;
+			fastcgi_temp_path `+dir+`; uwsgi_temp_path `+dir+`; scgi_temp_path `+dir+`;
+			server { listen `+front+`; location / { proxy_pass http://`+p.addr+`; } }
+		}`), 0o666)
+	cmd := exec.Command(nginx, "-c", conf)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	}()
+	awaitDial(t, front)
+	res, body, _ := roundTrip(t, front, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\nx-id: 1\r\nX-Id: 2\r\nx_dropped: 1\r\n\r\n")
+	if want := "GET /hello HTTP/1.0\nHost: " + p.addr + "\nConnection: close\nx-id: 1\nX-Id: 2\n"; res.StatusCode != 200 || body != want {
+		t.Errorf("status %d, shown\n%swant\n%s", res.StatusCode, body, want)
+	}
+	if res, body, _ := roundTrip(t, front, "GET", "GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n"); res.StatusCode != 403 {
+		t.Errorf("a profile through nginx: status %d, %q", res.StatusCode, body)
+	}
+}
+
+// Two servers behind haproxy, stopped and started in turn under load: no request
+// fails.
+func TestRestartsBehindHAProxy(t *testing.T) {
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not installed")
+	}
+	t.Parallel()
+	front, addrs := freeAddr(t), []string{freeAddr(t), freeAddr(t)}
+	conf := filepath.Join(t.TempDir(), "haproxy.cfg")
+	os.WriteFile(conf, fmt.Appendf(nil, `
+defaults
+	mode http
+	timeout connect 5s
+	timeout client 30s
+	timeout server 30s
+	timeout check 10s
+	option httpchk GET /healthz
+	default-server check inter 100ms fall 1 rise 1
+listen front
+	bind %s
+	server a %s
+	server b %s
+`, front, addrs[0], addrs[1]), 0o666)
+	run := func(i int) *process {
+		p := launch(t, exec.Command(binary, "-addr="+addrs[i], "-drain=1s"))
+		p.waitLog("listening on")
+		return p
+	}
+	servers := []*process{run(0), run(1)}
+	launch(t, exec.Command(haproxy, "-db", "-f", conf))
+	awaitDial(t, front)
+
+	var stopping atomic.Bool
+	var requests atomic.Int64
+	var clients sync.WaitGroup
+	for client := range 8 {
+		c, err := net.Dial("tcp", front)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n"
+		if client%2 == 0 {
+			request = "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n" + strings.Repeat("b", 5000)
+		}
+		clients.Go(func() {
+			defer c.Close()
+			r := bufio.NewReader(c)
+			for !stopping.Load() {
+				io.WriteString(c, request)
+				res, err := http.ReadResponse(r, nil)
+				if err == nil {
+					_, err = io.Copy(io.Discard, res.Body)
+				}
+				if err != nil || res.StatusCode != 200 {
+					t.Errorf("request %d: %v, %v", requests.Load(), res, err)
+					return
+				}
+				requests.Add(1)
+			}
+		})
+	}
+	for i := range 10 {
+		for _, p := range servers { // haproxy uses both
+			p.waitLog(`"(GET|POST) /hello .* 200`)
+		}
+		servers[i%2].signal(syscall.SIGTERM)
+		servers[i%2].wait(0)
+		servers[i%2] = run(i % 2)
+	}
+	for requests.Load() < 20000 && !t.Failed() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	stopping.Store(true)
+	clients.Wait()
+	t.Logf("%d requests", requests.Load())
+}

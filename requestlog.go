@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/golang/glog"
+)
+
+// This file holds what the log says of requests. glog cuts a line at 15,000 bytes, and
+// what a client chose is to be cut first, so that the rest stays: a quoted character
+// takes 10 at most.
+
+// logLevel returns the -v from which on r is logged.
+func logLevel(r *http.Request) glog.Level {
+	if r.URL.Path == healthzPath {
+		return 3
+	}
+	return 2
+}
+
+// A recorder is the ResponseWriter of every handler here. It notes what is answered,
+// for the log, and holds the request's head.
+type recorder struct {
+	http.ResponseWriter
+	head   *head // as it arrived; nil if that isn't known
+	status int   // 0 if there was none, after a panic
+	bytes  int64 // of the body
+}
+
+// Unwrap lets http.ResponseController reach the connection: net/http/pprof
+// moves the write deadline of a profile through it.
+func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
+
+func (rec *recorder) WriteHeader(status int) {
+	if rec.status == 0 {
+		rec.status = status
+	}
+	rec.ResponseWriter.WriteHeader(status)
+}
+
+func (rec *recorder) Write(p []byte) (int, error) {
+	if rec.status == 0 {
+		rec.status = http.StatusOK
+	}
+	n, err := rec.ResponseWriter.Write(p)
+	rec.bytes += int64(n)
+	return n, err
+}
+
+// log logs r, begun at start, and what was answered.
+func (rec *recorder) log(r *http.Request, start time.Time) {
+	if r.Method == http.MethodHead {
+		rec.bytes = 0 // net/http takes the body but doesn't send it
+	}
+	glog.Infof("%s %s %d %d %dµs %s", r.RemoteAddr, quoted(requestLine(r), 1000), rec.status, rec.bytes,
+		time.Since(start).Microseconds(), quoted(r.UserAgent(), 400))
+}
+
+// quoted returns s as a Go string literal, cut after most bytes.
+func quoted(s string, most int) string {
+	s = s[:min(len(s), most)]
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return strconv.Quote(s)
+		}
+	}
+	return `"` + s + `"` // the same, in a tenth of the time
+}
+
+// logRefused logs a request that net/http answered without a handler. Its reason is
+// in the body of answer, after the status where that has words of its own.
+func logRefused(peer net.Addr, firstLine, answer []byte) {
+	if !glog.V(2) {
+		return
+	}
+	statusLine, body, _ := bytes.Cut(answer, []byte("\r\n"))
+	_, status, _ := bytes.Cut(statusLine, []byte(" "))
+	status, reason, _ := bytes.Cut(status, []byte(" "))
+	if _, text, _ := bytes.Cut(body, []byte("\r\n\r\n")); len(text) > 0 {
+		reason = bytes.TrimPrefix(bytes.TrimPrefix(text, status), []byte(" "))
+	}
+	glog.Infof("%v %.1000q %s refused: %s", peer, firstLine, status, reason)
+}
+
+// credentials names the fields whose values are not for the log.
+var credentials = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}
+
+// logHead logs a head, each line quoted and on a log line of its own, so that
+// nothing in it can pass for a line of the log. Credentials are masked.
+func logHead(peer string, h head) {
+	masked := false
+	for line := range strings.Lines(string(h)) {
+		line = strings.TrimSuffix(line, "\n")
+		name, _ := cutField(line)
+		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
+		case folded && masked:
+			line = " ***"
+		case !folded:
+			masked = slices.Contains(credentials, strings.ToLower(name))
+			if masked {
+				line = name + ": ***"
+			}
+		}
+		glog.Infof("%s > %.1400q", peer, line)
+	}
+}

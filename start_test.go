@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestBadStarts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	addr := taken.Addr().String()
+	for _, test := range []struct {
+		args   []string
+		status int
+		line   string
+	}{
+		{[]string{"-addr=" + addr}, 1, `-addr "` + addr + `": listen tcp ` + addr + ": bind: address already in use"},
+		{[]string{"-addr=192.0.2.1:0"}, 1, `-addr "192.0.2.1:0": listen tcp 192.0.2.1:0: bind: cannot assign requested address`},
+		{[]string{"-addr=localhost"}, 2, `-addr "localhost": want host:port or :port: address localhost: missing port in address`},
+		{[]string{"-addr=:65536"}, 2, `-addr ":65536": want a port from 0 to 65535 after ":": address 65536: invalid port`},
+		{[]string{"-nosuch"}, 2, "flag provided but not defined: -nosuch"},
+		{[]string{"-v=x"}, 2, `invalid value "x" for flag -v: strconv.Atoi: parsing "x": invalid syntax`},
+		{[]string{"-pprof=some"}, 2, `-pprof "some": want local, all or none`},
+		{[]string{"-blockprofilerate=-1"}, 2, `-blockprofilerate -1, -mutexprofilefraction 100: want 0 or more`},
+		{[]string{"-addr=:0", "-cpuprofile=/nosuch/cpu"}, 1, `-cpuprofile: open /nosuch/cpu: no such file or directory`},
+		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
+		{[]string{"-drain=-1s"}, 2, `-drain -1s: want 0 or more`},
+		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
+		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},
+		{[]string{"-cert=main.go", "-key=main.go"}, 1, `-cert "main.go", -key "main.go": tls: failed to find any PEM data`},
+		{[]string{"serve"}, 2, `unexpected argument "serve": httpserver takes flags only`},
+		{[]string{"-logtostderr=false", "-log_dir=/nosuch"}, 1, `-log_dir: open /nosuch/httpserver`},
+		{[]string{"-a\nb"}, 2, `flag provided but not defined: -a\nb`},
+	} {
+		cmd := exec.Command(binary, test.args...)
+		stdout, err := cmd.Output()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != test.status {
+			t.Errorf("%q: %v, want exit status %d", test.args, err, test.status)
+			continue
+		}
+		stderr := string(exit.Stderr)
+		if !strings.HasPrefix(stderr, "httpserver: "+test.line) || strings.Count(stderr, "\n") != 1 || len(stdout) > 0 {
+			t.Errorf("%q: stderr %q, want %q, and no stdout: %q", test.args, stderr, test.line, stdout)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	help, err := exec.Command(binary, "-v=9", "-help").Output()
+	if err != nil {
+		t.Error(err)
+	}
+	last := 0
+	for _, want := range []string{
+		"$ httpserver\n", "-addr address\n", `(default "127.0.0.1:8000")`, "glog's flags:\n",
+		"-log_dir", "-logtostderr\n", "(default true)", "-v level\n", "(default 2)\n  -vmodule",
+	} {
+		i := bytes.Index(help[last:], []byte(want))
+		if i < 0 {
+			t.Errorf("-help doesn't say %q after %q:\n%s", want, help[:last], help)
+		}
+		last += max(i, 0)
+	}
+	version, err := exec.Command(binary, "-version").Output()
+	if err != nil || !regexp.MustCompile(`^httpserver \S+ go1\.\d+\S*\n$`).Match(version) {
+		t.Errorf("-version says %q, %v", version, err)
+	}
+}
+
+// The heap is collected at four times its size, at 12 MB at least, unless GOGC says
+// otherwise.
+func TestGCPercent(t *testing.T) {
+	for gogc, want := range map[string]string{"": "# NextGC = 12582912", "100": "# NextGC = 4194304"} {
+		t.Setenv("GOGC", gogc)
+		p := start(t)
+		if _, heap := p.get("/debug/pprof/heap?debug=1&gc=1"); !strings.Contains(heap, want+"\n") {
+			t.Errorf("GOGC=%s: the heap profile has no %q:\n%s", gogc, want, heap[max(0, len(heap)-1500):])
+		}
+	}
+}
