@@ -34,7 +34,8 @@ func TestProfile(t *testing.T) {
 		t.Skip("no -profile")
 	}
 	p := start(t, flag.Args()...)
-	defer load(t, p.addr, benchRequest, 64)()
+	defer load(t, p.addr, benchRequest, 32, 0)()
+	defer load(t, p.addr, benchRequest, 4, 10)()
 	res, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.addr, *profileSeconds))
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +53,9 @@ func TestProfile(t *testing.T) {
 var table = flag.Bool("table", false, "measure the program against a plain net/http server")
 
 // stock is what the program is measured against.
+//
+// Over HTTP/2 it sets a response field, as any server does: without one net/http writes
+// head and content at once.
 const stock = `package main
 
 import (
@@ -63,9 +67,15 @@ import (
 
 func main() {
 	http.HandleFunc("/hello", func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 {
+			w.Header()["Cache-Control"] = []string{"no-store"}
+		}
 		io.WriteString(w, "ok")
 	})
-	log.Fatal(http.ListenAndServe(os.Args[1], nil))
+	srv := &http.Server{Addr: os.Args[1], Protocols: new(http.Protocols)}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	log.Fatal(srv.ListenAndServe())
 }
 `
 
@@ -167,9 +177,11 @@ func TestTable(t *testing.T) {
 	if _, err := exec.LookPath("valgrind"); err != nil {
 		fmt.Println("no instructions are counted: valgrind is not installed")
 	} else {
-		row("instructions a request, outside the kernel", "%.0f", inTurns(5, subjects, func(_ int, s subject) float64 {
-			return (instructions(t, s, 4000) - instructions(t, s, 1000)) / 3000
-		}))
+		for streams, over := range []string{"HTTP/1", "HTTP/2"} {
+			row("instructions a request over "+over+", outside the kernel", "%.0f", inTurns(5, subjects, func(_ int, s subject) float64 {
+				return (instructions(t, s, streams, 4000) - instructions(t, s, streams, 1000)) / 3000
+			}))
+		}
 	}
 
 	row("exec to the first answer, ms", "%.1f", inTurns(21, subjects[:2], func(_ int, s subject) float64 {
@@ -184,13 +196,18 @@ func TestTable(t *testing.T) {
 		servers = append(servers, p)
 		rest = append(rest, []float64{p.memory("VmRSS") / 1024})
 	}
-	cpu := make([][]float64, len(subjects))
-	row("requests a second, 64 connections", "%.0f", inTurns(9, subjects, func(i int, s subject) float64 {
-		rate, us := servers[i].underLoad(benchRequest, 64, 3*time.Second)
-		cpu[i] = append(cpu[i], us)
-		return rate
-	}))
-	row("CPU time a request, us", "%.1f", cpu)
+	for _, load := range []struct {
+		name           string
+		conns, streams int
+	}{{"64 connections", 64, 0}, {"HTTP/2, 6 connections of 10 streams", 6, 10}} {
+		cpu := make([][]float64, len(subjects))
+		row("requests a second, "+load.name, "%.0f", inTurns(9, subjects, func(i int, s subject) float64 {
+			rate, us := servers[i].underLoad(benchRequest, load.conns, load.streams, 3*time.Second)
+			cpu[i] = append(cpu[i], us)
+			return rate
+		}))
+		row("CPU time a request, us", "%.1f", cpu)
+	}
 	row("memory at rest, MB", "%.1f", rest)
 	for _, p := range servers {
 		peak = append(peak, []float64{p.memory("VmHWM") / 1024})
@@ -202,7 +219,7 @@ func TestTable(t *testing.T) {
 		p.get("/hello")
 		before := p.memory("VmRSS")
 		const conns = 5000
-		c := newClient(t, p.addr, benchRequest, conns)
+		c := newClient(t, p.addr, benchRequest, conns, 0)
 		defer c.close()
 		c.round(t)
 		return (p.memory("VmRSS") - before) / conns
@@ -216,7 +233,7 @@ func TestTable(t *testing.T) {
 		}
 		request.WriteString("\r\n")
 		row(fmt.Sprintf("CPU time a request with %d fields, us", fields), "%.1f", inTurns(5, subjects[:2], func(i int, s subject) float64 {
-			_, us := servers[i].underLoad(request.String(), 16, time.Second)
+			_, us := servers[i].underLoad(request.String(), 16, 0, time.Second)
 			return us
 		}))
 	}
@@ -233,8 +250,8 @@ func TestTable(t *testing.T) {
 }
 
 // instructions returns how many instructions a fresh run of s takes outside the
-// kernel up to its nth answer, on one connection.
-func instructions(t *testing.T, s subject, n int) float64 {
+// kernel up to its nth answer, on one connection, as newClient's.
+func instructions(t *testing.T, s subject, streams, n int) float64 {
 	t.Helper()
 	addr, out := freeAddr(t), filepath.Join(t.TempDir(), "callgrind")
 	cmd := s.command(t, addr)
@@ -243,7 +260,7 @@ func instructions(t *testing.T, s subject, n int) float64 {
 	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", "GOMAXPROCS=1") // callgrind can't take the preemption signals
 	p := launch(t, cmd)
 	awaitDial(t, addr)
-	c := newClient(t, addr, benchRequest, 1)
+	c := newClient(t, addr, benchRequest, 1, streams)
 	defer c.close()
 	for range n - 1 {
 		c.round(t)
@@ -287,10 +304,10 @@ func firstAnswer(t *testing.T, s subject) time.Duration {
 
 // underLoad puts request on the process for d, and returns how many were answered a
 // second, and the CPU time that each took, in microseconds.
-func (p *process) underLoad(request string, conns int, d time.Duration) (rate, us float64) {
+func (p *process) underLoad(request string, conns, streams int, d time.Duration) (rate, us float64) {
 	p.t.Helper()
 	begin, before := time.Now(), p.cpu()
-	stop := load(p.t, p.addr, request, conns)
+	stop := load(p.t, p.addr, request, conns, streams)
 	time.Sleep(d)
 	n := float64(stop())
 	return n / time.Since(begin).Seconds(), (p.cpu() - before) / n * 1e6

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,70 +66,161 @@ const benchRequest = "GET /hello HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent:
 	"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: example.com\r\nCookie: session=0123456789abcdef\r\n\r\n"
 
 // A client sends the same request over and over on its connections.
-type client struct {
-	request string
-	conns   []net.Conn
-	buf     []byte // as long as a response
+type client []connection
+
+// A connection sends its requests, and then receives their responses.
+type connection interface {
+	send()
+	receive() error
+	Close() error
 }
 
-func newClient(tb testing.TB, addr, request string, conns int) *client {
+// newClient returns a client with conns connections to addr. With streams it speaks
+// HTTP/2, and sends benchRequest on so many at once; else it sends request.
+func newClient(tb testing.TB, addr, request string, conns, streams int) client {
 	tb.Helper()
-	c := &client{request: request}
+	var c client
 	for range conns {
-		conn, err := net.Dial("tcp", addr)
+		nc, err := net.Dial("tcp", addr)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		c.conns = append(c.conns, conn)
+		if streams > 0 {
+			c = append(c, newHTTP2Conn(nc, streams))
+		} else {
+			c = append(c, &http1Conn{Conn: nc, request: request})
+		}
 	}
-	io.WriteString(c.conns[0], request)
-	var raw bytes.Buffer
-	res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c.conns[0], &raw)), nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	io.Copy(io.Discard, res.Body)
-	if res.StatusCode != 200 {
-		tb.Fatal(res.Status)
-	}
-	c.buf = make([]byte, raw.Len())
+	c.round(tb)
 	return c
 }
 
-func (c *client) close() {
-	for _, conn := range c.conns {
+func (c client) close() {
+	for _, conn := range c {
 		conn.Close()
 	}
 }
 
-// round sends a request on each connection, then reads the responses, which is
-// less work than taking the connections one by one.
-func (c *client) round(tb testing.TB) {
-	for _, conn := range c.conns {
-		io.WriteString(conn, c.request)
+// round sends on each connection, then reads the responses, which is less work than
+// taking the connections one by one.
+func (c client) round(tb testing.TB) {
+	for _, conn := range c {
+		conn.send()
 	}
-	for _, conn := range c.conns {
-		if _, err := io.ReadFull(conn, c.buf); err != nil || !bytes.HasPrefix(c.buf, []byte("HTTP/1.1 200 ")) {
-			tb.Errorf("response %q, %v", c.buf, err)
+	for _, conn := range c {
+		if err := conn.receive(); err != nil {
+			tb.Error(err)
 			runtime.Goexit()
 		}
 	}
 }
 
-// load puts request on addr on some connections until stop is called, which
-// returns how many were answered.
-func load(tb testing.TB, addr, request string, conns int) (stop func() (requests int64)) {
+// An http1Conn is a connection whose responses are all as long as the first.
+type http1Conn struct {
+	net.Conn
+	request string
+	buf     []byte
+}
+
+func (c *http1Conn) send() { io.WriteString(c, c.request) }
+
+func (c *http1Conn) receive() error {
+	if c.buf == nil {
+		var raw bytes.Buffer
+		res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c, &raw)), nil)
+		if err != nil {
+			return err
+		}
+		io.Copy(io.Discard, res.Body)
+		c.buf = make([]byte, raw.Len())
+		raw.Read(c.buf)
+	} else if _, err := io.ReadFull(c, c.buf); err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(c.buf, []byte("HTTP/1.1 200 ")) {
+		return fmt.Errorf("response %q", c.buf)
+	}
+	return nil
+}
+
+// An http2Conn is a connection that sends the fields of benchRequest, indexed from the
+// second request on.
+type http2Conn struct {
+	net.Conn
+	r       *bufio.Reader
+	again   string // a block that refers to the fields
+	streams int    // at once
+	last    int
+	out     []byte
+}
+
+func newHTTP2Conn(nc net.Conn, streams int) *http2Conn {
+	c := &http2Conn{Conn: nc, r: bufio.NewReaderSize(nc, 64<<10), streams: streams, last: 1}
+	first := block(indexed(2), indexed(6), addedTo(4, "/hello"), addedTo(1, "localhost:8000"))
+	lines := strings.Split(text(benchRequest), "\n")[2:] // without the Host
+	n := 2
+	for _, line := range lines {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			first += block(added(strings.ToLower(name), value))
+			n++
+		}
+	}
+	c.again = block(indexed(2), indexed(6))
+	for i := range n {
+		c.again += block(indexed(62 + n - 1 - i))
+	}
+	io.WriteString(c, http2Start+frameOf(headersFrame, endHeaders|endStream, c.last, first))
+	c.await(1)
+	return c
+}
+
+func (c *http2Conn) send() {
+	c.out = c.out[:0]
+	for range c.streams {
+		c.last += 2
+		c.out = append(c.out, frameOf(headersFrame, endHeaders|endStream, c.last, c.again)...)
+	}
+	c.Write(c.out)
+}
+
+func (c *http2Conn) receive() error { return c.await(c.streams) }
+
+// await reads until n streams have ended well.
+func (c *http2Conn) await(n int) error {
+	for n > 0 {
+		b, err := c.r.Peek(frameHeader)
+		if err != nil {
+			return err
+		}
+		switch f := frame(b); f.kind() {
+		case resetFrame, goAwayFrame:
+			return fmt.Errorf("frame of type %d", f.kind())
+		case dataFrame:
+			if f.has(endStream) {
+				n--
+			}
+		}
+		if _, err := c.r.Discard(frameHeader + frame(b).length()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load puts request on addr on some connections, as newClient does, until stop is
+// called, which returns how many were answered.
+func load(tb testing.TB, addr, request string, conns, streams int) (stop func() (requests int64)) {
 	tb.Helper()
 	var stopping atomic.Bool
 	var requests atomic.Int64
 	var senders sync.WaitGroup
 	for range 2 {
-		c := newClient(tb, addr, request, conns/2)
+		c := newClient(tb, addr, request, conns/2, streams)
 		senders.Go(func() {
 			defer c.close()
 			for !stopping.Load() {
 				c.round(tb)
-				requests.Add(int64(len(c.conns)))
+				requests.Add(int64(len(c) * max(1, streams)))
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -25,17 +26,19 @@ type feed interface {
 	// be called once for each request, before anything else is done with it.
 	take(r *http.Request) *head
 
-	// firstLine returns as much as has come of the first line of the request that no
-	// handler has yet.
+	// firstLine returns a copy of as much as has come of the first line of the request
+	// that no handler has yet, and as the log takes, or nil where it isn't known.
 	firstLine() []byte
 }
 
 // A conn has a feed follow what net/http reads from it.
 type conn struct {
 	*thriftyConn
+	tls     *tls.ConnectionState                          // of one that agreed on HTTP/2; else nil
 	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
 
 	rest    []byte      // received, not yet handed on; net/http never has two Reads under way
+	ahead   []byte      // over HTTP/2: what rest is received into
 	preface string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled atomic.Bool // a handler has had the request that is answered
 
@@ -47,57 +50,83 @@ type conn struct {
 // over to HTTP/2 where the first bytes are these, and nowhere else.
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
+// aheadBytes is read ahead over HTTP/2, where net/http asks for the header of each
+// frame, and then for the rest.
+const aheadBytes = 2 << 10
+
 func newConn(nc halfCloser, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
 	return &conn{thriftyConn: newThriftyConn(nc), refused: refused, preface: preface, feed: new(http1)}
 }
 
 func (c *conn) Read(p []byte) (int, error) {
-	src, err := c.rest, error(nil)
-	if src == nil {
-		var n int
-		n, err = c.thriftyConn.Read(p)
-		src = p[:n]
+	for {
+		n, err := c.handOn(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		into := p
+		if len(p) < len(c.ahead) {
+			into = c.ahead
+		}
+		n, err = c.thriftyConn.Read(into)
+		if n == 0 && err != nil {
+			return 0, err
+		}
+		c.rest = into[:n] // an error beside them comes again after them
 	}
-	c.mu.Lock()
-	n, taken := c.feed.feed(p, src)
-	c.mu.Unlock()
-	switch rest := src[taken:]; {
-	case len(rest) == 0:
-		c.rest = nil
-	case c.rest != nil:
-		c.rest = rest
-	default:
-		c.rest = bytes.Clone(rest)
-		err = nil // it comes again after rest
-	}
-	if c.preface != "" {
-		c.awaitHTTP2(p[:n])
-	}
-	return n, err
 }
 
-// awaitHTTP2 takes p, handed on next, for a part of HTTP/2's preface.
-func (c *conn) awaitHTTP2(p []byte) {
+// handOn hands on to p what is received and due.
+func (c *conn) handOn(p []byte) (int, error) {
+	c.mu.Lock()
+	n, taken := c.feed.feed(p, c.rest)
+	c.mu.Unlock()
+	c.rest = c.rest[taken:]
+	if len(c.rest) > 0 && c.ahead == nil {
+		c.rest = bytes.Clone(c.rest) // it may be in p
+	}
+	if c.preface != "" && n > 0 {
+		if err := c.awaitHTTP2(p[:n]); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// awaitHTTP2 takes p, handed on next, for a part of HTTP/2's preface. Where TLS agreed
+// on HTTP/2 there must be one, and net/http closes the connection without.
+func (c *conn) awaitHTTP2(p []byte) error {
 	after, ok := strings.CutPrefix(c.preface, string(p))
-	if !ok {
+	switch {
+	case !ok && c.tls != nil:
+		c.Close()
+		return net.ErrClosed
+	case !ok:
 		after = ""
-	} else if after == "" {
+	case after == "":
 		c.mu.Lock()
-		c.feed = &http1{phase: lost}
+		c.feed = newHTTP2()
 		c.mu.Unlock()
+		c.ahead = make([]byte, aheadBytes)
 		c.refused = nil // HTTP/2 refuses in frames
 	}
 	c.preface = after
+	return nil
 }
 
 func (c *conn) Write(p []byte) (int, error) {
 	if c.refused != nil && !c.handled.Load() {
-		c.mu.Lock()
-		line := bytes.Clone(c.feed.firstLine())
-		c.mu.Unlock()
-		c.refused(c.RemoteAddr(), line, p)
+		c.tellRefused(p)
 	}
 	return c.thriftyConn.Write(p)
+}
+
+// tellRefused tells of answer, which no handler gave.
+func (c *conn) tellRefused(answer []byte) {
+	c.mu.Lock()
+	line := c.feed.firstLine()
+	c.mu.Unlock()
+	c.refused(c.RemoteAddr(), line, answer)
 }
 
 // How long, and how many bytes more, a client that is told it sent too much may go
@@ -143,6 +172,9 @@ func takeHead(r *http.Request) *head {
 		return nil
 	}
 	c.handled.Store(true)
+	if c.tls != nil {
+		r.TLS = c.tls
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.feed.take(r)

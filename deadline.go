@@ -30,16 +30,18 @@ func (c *thriftyConn) Read(p []byte) (int, error) {
 	if err := c.read.begin(); err != nil {
 		return 0, err
 	}
-	defer c.read.end()
-	return c.halfCloser.Read(p)
+	n, err := c.halfCloser.Read(p)
+	c.read.end()
+	return n, err
 }
 
 func (c *thriftyConn) Write(p []byte) (int, error) {
 	if err := c.write.begin(); err != nil {
 		return 0, err
 	}
-	defer c.write.end()
-	return c.halfCloser.Write(p)
+	n, err := c.halfCloser.Write(p)
+	c.write.end()
+	return n, err
 }
 
 func (c *thriftyConn) SetDeadline(t time.Time) error {

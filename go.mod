@@ -1,5 +1,7 @@
 module httpserver
 
-go 1.26
+go 1.26.0
 
 require github.com/golang/glog v1.2.5
+
+require golang.org/x/net v0.62.0

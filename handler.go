@@ -23,7 +23,12 @@ const (
 	responseTimeout = 30 * time.Second  // to take the response
 	idleTimeout     = 120 * time.Second // between requests
 	maxHeadBytes    = 1 << 20           // taken surely; net/http takes up to 8192 more
+	maxStreams      = 100               // requests at once on a connection of HTTP/2
 )
+
+// maxFieldBytes is the largest head that net/http takes over HTTP/2, in bytes as RFC
+// 9113 section 6.5.2 counts.
+const maxFieldBytes = maxHeadBytes + 10*32
 
 // newServer returns a server of h within the limits above, for HTTP/1 and HTTP/2,
 // the latter by prior knowledge too. It is to serve a newListener.
@@ -37,7 +42,12 @@ func newServer(h *handler) *http.Server {
 		MaxHeaderBytes:    maxHeadBytes,
 		ErrorLog:          glog.NewStandardLogger("ERROR"),
 		Protocols:         new(http.Protocols),
-		HTTP2:             &http.HTTP2Config{WriteByteTimeout: responseTimeout}, // WriteTimeout doesn't end a stalled write
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:      maxStreams,
+			MaxReadFrameSize:          maxFrame,
+			MaxDecoderHeaderTableSize: tableSize,
+			WriteByteTimeout:          responseTimeout, // WriteTimeout doesn't end a stalled write
+		},
 
 		ConnContext: withConn,
 		ConnState:   noteIdle,
@@ -129,7 +139,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, head: takeHead(r)}
 	defer rec.head.free()
 	if glog.V(4) {
-		logHead(r.RemoteAddr, rec.head.orView(r))
+		logHead(r, rec.head.orView(r))
 	}
 	if glog.V(logLevel(r)) {
 		defer rec.log(r, time.Now()) // after a panic too

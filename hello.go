@@ -24,7 +24,7 @@ const (
 // head, as text or as JSON, with the status and after the delay that its query
 // asks for.
 func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
-	rec, deadline := w.(*recorder), http.NewResponseController(w)
+	rec, control := w.(*recorder), http.NewResponseController(w)
 	var (
 		status = http.StatusOK
 		delay  time.Duration
@@ -33,14 +33,14 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	// net/http counts the time to take the response from the end of the head. Over
 	// HTTP/2 it resets the stream then, even if there is no response yet.
 	if r.ContentLength != 0 {
-		deadline.SetWriteDeadline(time.Now().Add(requestTimeout + responseTimeout))
+		control.SetWriteDeadline(time.Now().Add(requestTimeout + responseTimeout))
 		status, err = dropBody(r)
 	}
 	if err == nil {
 		status, delay, err = asked(r.URL.RawQuery)
 	}
 	if r.ContentLength != 0 || delay > 0 {
-		deadline.SetWriteDeadline(time.Now().Add(delay + responseTimeout))
+		control.SetWriteDeadline(time.Now().Add(delay + responseTimeout))
 	}
 	if delay > 0 {
 		select {
@@ -54,13 +54,16 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	header["Remote-Addr"] = []string{r.RemoteAddr}
 	header["Served-By"] = h.hostname
 	header["X-Content-Type-Options"] = noSniff
-	switch head := rec.head.orView(r); {
+	switch shown := rec.head.orView(r); {
 	case err != nil:
-		rec.answer(status, textType, []byte(err.Error()+"\n"))
+		rec.begin(status, textType, 0)
+		fmt.Fprintln(rec, err)
 	case prefersJSON(r.Header["Accept"]):
-		rec.answer(status, jsonType, head.json(r, h.hostname[0]))
-	default:
-		rec.answer(status, textType, head)
+		if rec.begin(status, jsonType, 0) {
+			shown.writeJSON(rec, r, h.hostname[0])
+		}
+	case rec.begin(status, textType, shown.textLen(r)):
+		shown.writeText(rec, r)
 	}
 }
 
@@ -75,20 +78,20 @@ var (
 // maxCounted is the longest body whose Content-Length net/http sets itself.
 const maxCounted = 2048
 
-// answer answers with body.
-func (rec *recorder) answer(status int, contentType []string, body []byte) {
+// begin begins an answer with content, of length bytes where that isn't 0, and reports
+// whether the content is to follow.
+func (rec *recorder) begin(status int, contentType []string, length int) bool {
 	rec.Header()["Content-Type"] = contentType
+	hasContent := true
 	switch status {
-	case http.StatusNoContent, http.StatusResetContent, http.StatusNotModified: // have no content
-		body = nil
+	case http.StatusNoContent, http.StatusResetContent, http.StatusNotModified:
+		hasContent = false
 	}
-	if len(body) > maxCounted {
-		rec.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if length > maxCounted && hasContent {
+		rec.Header().Set("Content-Length", strconv.Itoa(length))
 	}
 	rec.WriteHeader(status)
-	if body != nil {
-		rec.Write(body)
-	}
+	return hasContent
 }
 
 // asked returns the status and the delay that query asks for, 200 and none if it

@@ -15,6 +15,7 @@ import (
 // elsewhere for net/http. After one, nothing is kept for the rest of the connection.
 type http1 struct {
 	phase  phase
+	empty  []byte // lines before the head, for firstLine
 	head   *head  // in inHead and headRead; nil before its first byte
 	ahead  []byte // in headRead: what net/http has read of what follows, for take
 	left   int64  // in inBody: bytes to its end
@@ -33,8 +34,11 @@ const (
 )
 
 // maxAhead is the most that net/http reads beyond a head before a handler has it: a
-// byte, to see a client go, or the rest of HTTP/2's preface, to see if it is one.
-const maxAhead = 10
+// byte, to see a client go, or what comes where HTTP/2's preface has its first line.
+const maxAhead = 11
+
+// maxEmpty is how much of empty lines is told, in bytes.
+const maxEmpty = 8
 
 func (h *http1) feed(dst, src []byte) (nDst, nSrc int) {
 	n := h.follow(src[:min(len(dst), len(src))])
@@ -64,7 +68,7 @@ func (h *http1) follow(p []byte) (n int) {
 			in, ended, odd := h.chunks.follow(p[n:])
 			n += in
 			if ended {
-				h.phase = inHead
+				h.phase, h.chunks = inHead, chunks{}
 			} else if odd {
 				h.lose()
 			}
@@ -78,7 +82,7 @@ func (h *http1) follow(p []byte) (n int) {
 // lose gives up on the connection's framing.
 func (h *http1) lose() {
 	h.head.free()
-	h.phase, h.head, h.ahead = lost, nil, nil
+	*h = http1{phase: lost}
 }
 
 // followHead records p up to the end of the head, which is the first empty line
@@ -89,12 +93,13 @@ func (h *http1) followHead(p []byte) (n int) {
 		for n < len(p) && (p[n] == '\r' || p[n] == '\n') {
 			n++
 		}
+		h.empty = append(h.empty, p[:min(n, maxEmpty-len(h.empty))]...)
 		if n == len(p) {
 			return n
 		}
 		h.head = newHead()
 	}
-	text := *h.head
+	text := h.head.text
 	for h.phase == inHead {
 		end := n + bytes.IndexByte(p[n:], '\n') + 1
 		if end == n {
@@ -115,7 +120,7 @@ func (h *http1) followHead(p []byte) (n int) {
 		}
 		text = text[:last+1]
 	}
-	*h.head = text
+	h.head.text = text
 	return n
 }
 
@@ -127,7 +132,7 @@ func (h *http1) take(r *http.Request) *head {
 		return nil
 	}
 	taken := h.head
-	h.head = nil
+	h.head, h.empty = nil, h.empty[:0]
 	switch {
 	case r.ContentLength > 0:
 		h.phase, h.left = inBody, r.ContentLength
@@ -144,12 +149,12 @@ func (h *http1) take(r *http.Request) *head {
 	return taken
 }
 
-// firstLine returns the first line of what net/http answers by itself, or what
-// there is of it.
+// firstLine returns the first line of what net/http answers by itself, or what there
+// is of it, with empty lines that came before it. It is nil where it isn't known.
 func (h *http1) firstLine() []byte {
 	if h.head == nil {
 		return nil
 	}
-	line, _, _ := bytes.Cut(*h.head, []byte("\n"))
-	return line
+	line, _, _ := bytes.Cut(h.head.text, []byte("\n"))
+	return append(h.empty[:len(h.empty):len(h.empty)], line[:min(len(line), maxLoggedLine)]...)
 }

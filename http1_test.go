@@ -243,7 +243,7 @@ func TestReadAhead(t *testing.T) {
 			if early {
 				read(1, head[:1])
 			}
-			if got := h.take(r); got == nil || string(*got) != text(head) {
+			if got := h.take(r); got == nil || string(got.text) != text(head) {
 				t.Fatalf("head %d: %q", i, got)
 			}
 			if !early {
@@ -252,7 +252,7 @@ func TestReadAhead(t *testing.T) {
 			read(4096, head[1:])
 		}
 		read(1, "")
-		if got := h.take(r); string(*got) != text(head) {
+		if got := h.take(r); string(got.text) != text(head) {
 			t.Fatalf("last head: %q", got)
 		}
 	}
@@ -272,11 +272,11 @@ func TestReadTooFar(t *testing.T) {
 		h := new(http1)
 		h.feed(dst, []byte(sent))
 		if got := take(h); got != nil {
-			t.Errorf("%s: %q", name, *got)
+			t.Errorf("%s: %q", name, got.text)
 		}
 		h.feed(dst, []byte(sent))
 		if got := h.take(r); got != nil {
-			t.Errorf("%s, after it: %q", name, *got)
+			t.Errorf("%s, after it: %q", name, got.text)
 		}
 	}
 }

@@ -35,8 +35,7 @@ func (l listener) Accept() (net.Conn, error) {
 }
 
 // A tlsListener accepts connections that have agreed on TLS. It ends here and not in
-// net/http, for the connections to see the plain bytes. Those for HTTP/2 are
-// net/http's own.
+// net/http, for the connections to see the plain bytes.
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
@@ -92,10 +91,7 @@ func (l *tlsListener) handshake(nc net.Conn) {
 		nc.Close()
 		return
 	}
-	var c net.Conn = tc
-	if tc.ConnectionState().NegotiatedProtocol != http2ALPN {
-		c = tlsConn{newConn(tc, logRefused), tc}
-	}
+	c := overTLS(tc)
 	select {
 	case l.conns <- c:
 	case <-l.open.Done():

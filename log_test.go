@@ -95,7 +95,11 @@ func TestLoggedRefusals(t *testing.T) {
 		{"GET /hello HTTP/1.1\r\nX\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request`},
 		{"GET /a b HTTP/1.1\r\n\r\n", `"GET /a b HTTP/1.1" 400 refused: Bad Request`},
 		{"\"\xff\nas long as net/http waits for", `"\"\xff" 400 refused: Bad Request`},
-		{"\r\n\r\nas long as net/http waits for", `"as long as" 400 refused: Bad Request`},
+		{"\r\n\r\nas long as net/http waits for", `"\r\n\r\nas long as" 400 refused: Bad Request`},
+		{strings.Replace(forged, "\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nab\r\n", 1) + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", `"\r\nGET /hello HTTP/1.1" 400 refused: Bad Request`},
+		{forged + "Authorization: secret\r\n\r\n", `"Authorization: ***" 400 refused: Bad Request`},
+		{"POST /hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: b\n\r\nGET /hello HTTP/3.0\r\n\r\n", `(first line unknown) 505 refused: HTTP Version Not Supported: unsupported protocol version`},
+		{"a\n\nas long as net/http waits for", `"a" 400 refused: Bad Request`},
 		{"GET /hello HTTP/3.0\r\n\r\n", `"GET /hello HTTP/3.0" 505 refused: HTTP Version Not Supported: unsupported protocol version`},
 		{"GET /hello HTTP/1.1\r\nTransfer-Encoding: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 501 refused: Unsupported transfer encoding`},
 		{"GET /hello HTTP/1.1\r\nExpect: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 417 refused: Expectation Failed`},
@@ -116,8 +120,8 @@ func TestLoggedRefusals(t *testing.T) {
 	if res, err := http2Transport(t).RoundTrip(httptest.NewRequest("GET", "http://"+p.addr+"/hello", nil)); err != nil || res.StatusCode != 200 {
 		t.Errorf("HTTP/2: %v, %v", res, err)
 	}
-	if n := strings.Count(p.log(), "refused"); n != 13 {
-		t.Errorf("%d lines of 13 refusals", n)
+	if n := strings.Count(p.log(), "refused"); n != 17 {
+		t.Errorf("%d lines of 17 refusals", n)
 	}
 	if strings.Contains(quiet.log(), "refused") {
 		t.Error("refusals are logged at -v=0")
@@ -132,6 +136,8 @@ func TestLongLogLines(t *testing.T) {
 	p.waitLog(`\n.*> "User-Agent: (\\xff)+"\n`)
 	p.waitLog(`\n.*> "GET /hello\?(\\xff)+"\n`)
 	p.waitLog(`\n.* "GET /hello\?(\\xff)+" 200 30\d+ \S+ "(\\xff)+"\n`)
+	io.WriteString(p.dial(), strings.Repeat("\U000e0001", 10000)+"\r\n\r\n")
+	p.waitLog(`\n.* 400 refused: Bad Request\n`)
 }
 
 func TestGlogFlags(t *testing.T) {

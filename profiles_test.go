@@ -30,7 +30,7 @@ func pprofTop(t *testing.T, args ...string) string {
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	p := start(t)
-	stop := load(t, p.addr, benchRequest, 16)
+	stop := load(t, p.addr, benchRequest, 16, 0)
 	defer stop()
 	url := "http://" + p.addr + "/debug/pprof/"
 	for _, test := range []struct {
@@ -137,7 +137,7 @@ func TestWholeRunProfiles(t *testing.T) {
 		dir := t.TempDir()
 		cpu, mem := filepath.Join(dir, "cpu"), filepath.Join(dir, "mem")
 		p := start(t, "-cpuprofile="+cpu, "-memprofile="+mem)
-		stop := load(t, p.addr, benchRequest, 16)
+		stop := load(t, p.addr, benchRequest, 16, 0)
 		res, body := p.get("/debug/pprof/profile")
 		if want := "Could not enable CPU profiling: cpu profiling already in use\n"; res.StatusCode != 500 || body != want {
 			t.Errorf("%d %q, want 500 %q", res.StatusCode, body, want)

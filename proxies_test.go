@@ -52,6 +52,35 @@ func TestBehindNginx(t *testing.T) {
 	}
 }
 
+// TestBehindHAProxy shows what haproxy makes of a request over HTTP/1 when it speaks
+// HTTP/2 to the server.
+func TestBehindHAProxy(t *testing.T) {
+	haproxy, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not installed")
+	}
+	t.Parallel()
+	p := start(t)
+	front := freeAddr(t)
+	conf := filepath.Join(t.TempDir(), "haproxy.cfg")
+	os.WriteFile(conf, []byte(`
+defaults
+	mode http
+	timeout connect 5s
+	timeout client 30s
+	timeout server 30s
+listen front
+	bind `+front+`
+	server a `+p.addr+` proto h2
+`), 0o666)
+	launch(t, exec.Command(haproxy, "-db", "-f", conf))
+	awaitDial(t, front)
+	_, body, _ := roundTrip(t, front, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\nx-id: 1\r\nCookie: b=2; a=1\r\nX-Id: 2\r\n\r\n")
+	if want := "GET /hello HTTP/2.0\n:method: GET\n:scheme: https\n:path: /hello\nhost: test\nx-id: 1\ncookie: b=2; a=1\nx-id: 2\n"; body != want {
+		t.Errorf("shown\n%swant\n%s", body, want)
+	}
+}
+
 // Two servers behind haproxy, stopped and started in turn under load: no request
 // fails.
 func TestRestartsBehindHAProxy(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 )
 
 // This file holds what the log says of requests. glog cuts a line at 15,000 bytes, and
-// what a client chose is to be cut first, so that the rest stays: a quoted character
-// takes 10 at most.
+// what a client chose is to be cut first, so that the rest stays: a byte quoted
+// takes 4 at most, a rune 10.
 
 // logLevel returns the -v from which on r is logged.
 func logLevel(r *http.Request) glog.Level {
@@ -58,7 +58,7 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	glog.Infof("%s %s %d %d %dµs %s", r.RemoteAddr, quoted(requestLine(r), 1000), rec.status, rec.bytes,
+	glog.Infof("%s %s %d %d %dµs %s", r.RemoteAddr, quoted(requestLine(r), maxLoggedLine), rec.status, rec.bytes,
 		time.Since(start).Microseconds(), quoted(r.UserAgent(), 400))
 }
 
@@ -85,28 +85,41 @@ func logRefused(peer net.Addr, firstLine, answer []byte) {
 	if _, text, _ := bytes.Cut(body, []byte("\r\n\r\n")); len(text) > 0 {
 		reason = bytes.TrimPrefix(bytes.TrimPrefix(text, status), []byte(" "))
 	}
-	glog.Infof("%v %.1000q %s refused: %s", peer, firstLine, status, reason)
+	line := "(first line unknown)"
+	if firstLine != nil {
+		line, _ = masked(string(firstLine))
+		line = quoted(line, maxLoggedLine)
+	}
+	glog.Infof("%v %s %s refused: %s", peer, line, status, reason)
 }
+
+// maxLoggedLine is how much of a request line is logged, in bytes.
+const maxLoggedLine = 1000
 
 // credentials names the fields whose values are not for the log.
 var credentials = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}
 
-// logHead logs a head, each line quoted and on a log line of its own, so that
+// masked returns line, of a head, without its value if that is a credential.
+func masked(line string) (shown string, isMasked bool) {
+	name, _, _ := strings.Cut(line, ":")
+	if slices.Contains(credentials, strings.ToLower(strings.TrimSpace(name))) {
+		return name + ": ***", true
+	}
+	return line, false
+}
+
+// logHead logs the head of r, h, each line quoted and on a log line of its own, so that
 // nothing in it can pass for a line of the log. Credentials are masked.
-func logHead(peer string, h head) {
-	masked := false
-	for line := range strings.Lines(string(h)) {
+func logHead(r *http.Request, h *head) {
+	wasMasked := false
+	for line := range h.lines(r) {
 		line = strings.TrimSuffix(line, "\n")
-		name, _ := cutField(line)
 		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
-		case folded && masked:
+		case folded && wasMasked:
 			line = " ***"
 		case !folded:
-			masked = slices.Contains(credentials, strings.ToLower(name))
-			if masked {
-				line = name + ": ***"
-			}
+			line, wasMasked = masked(line)
 		}
-		glog.Infof("%s > %.1400q", peer, line)
+		glog.Infof("%s > %.1400q", r.RemoteAddr, line)
 	}
 }

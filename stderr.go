@@ -75,7 +75,7 @@ func (q *logQueue) flush() {
 
 // fill moves lines from r, the pipe, to the queue, and never waits for stderr.
 func (q *logQueue) fill(r io.Reader) {
-	br := bufio.NewReaderSize(r, 64<<10) // glog's longest line is 15,000 bytes
+	br := bufio.NewReaderSize(r, 64<<10) // more than glog's longest line
 	for {
 		line, err := br.ReadSlice('\n')
 		if err != nil && err != bufio.ErrBufferFull { // a longer line comes in pieces

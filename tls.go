@@ -1,6 +1,10 @@
 package main
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"net"
+	"strings"
+)
 
 // This file holds what is TLS's: the certificate, and the connection over it.
 
@@ -20,8 +24,31 @@ func loadTLS() (*tls.Config, error) {
 // http2ALPN is the name by which TLS clients agree on HTTP/2 (RFC 9113 section 3.2).
 const http2ALPN = "h2"
 
-// A tlsConn is a conn over TLS. Through ConnectionState net/http fills in
-// Request.TLS, and learns that HTTP/2 is not to be expected in the clear.
+// overTLS returns the conn over tc, whose handshake is done. net/http takes HTTP/2 from
+// it as it does in the clear, and refuses it by itself over what HTTP/2 prohibits.
+func overTLS(tc *tls.Conn) net.Conn {
+	state := tc.ConnectionState()
+	switch {
+	case state.NegotiatedProtocol != http2ALPN:
+		return tlsConn{newConn(tc, logRefused), tc}
+	case prohibited(state):
+		return tc
+	}
+	c := newConn(tc, logRefused)
+	c.tls = &state
+	return c
+}
+
+// prohibited reports whether HTTP/2 prohibits the cipher suite of state: all of TLS 1.2
+// but those with ephemeral keys and AEAD (RFC 9113 section 9.2.2).
+func prohibited(state tls.ConnectionState) bool {
+	suite := tls.CipherSuiteName(state.CipherSuite)
+	return state.Version == tls.VersionTLS12 &&
+		!(strings.HasPrefix(suite, "TLS_ECDHE_") && (strings.Contains(suite, "_GCM_") || strings.Contains(suite, "_POLY1305_")))
+}
+
+// A tlsConn is a conn of HTTP/1 over TLS. Through ConnectionState net/http fills in
+// Request.TLS, and learns that HTTP/2 is not to be expected.
 type tlsConn struct {
 	*conn
 	tls *tls.Conn

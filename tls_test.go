@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,7 +29,7 @@ func TestTLS(t *testing.T) {
 		if res.Proto != proto || !strings.Contains(string(body), `"alpn":"`+alpn+`"`) {
 			t.Errorf("%s: %s %s", alpn, res.Proto, body)
 		}
-		if alpn == "h2" && !strings.Contains(string(body), `"rawHeaders":[[":authority","`+p.addr+`"],["accept","application/json"]`) {
+		if alpn == "h2" && !strings.Contains(string(body), `"rawHeaders":[[":authority","`+p.addr+`"],[":method","GET"],[":path","/hello"],[":scheme","https"],["accept","application/json"]`) {
 			t.Errorf("%s", body)
 		}
 		tr.CloseIdleConnections()
@@ -43,6 +45,10 @@ func TestTLS(t *testing.T) {
 	if _, body := readResponse(t, bufio.NewReader(tc), "GET"); body != text(head) {
 		t.Errorf("shown %q", body)
 	}
+
+	// What net/http refuses is told over TLS too.
+	io.WriteString(tc, "GET /hello HTTP/1.1\r\n\r\n")
+	p.waitLog(tc.LocalAddr().String() + ` "GET /hello HTTP/1.1" 400 refused: Bad Request: missing required Host header\n`)
 
 	// A client that speaks plain HTTP.
 	c := p.dial()
@@ -80,4 +86,35 @@ func TestStalledHandshake(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 	p.waitLog(`TLS handshake with ` + c.LocalAddr().String() + `: not done within 10s\n`)
+}
+
+// TLS clients that agreed on HTTP/2 get it through our connections too.
+func TestHTTP2OverTLS(t *testing.T) {
+	p := startTLS(t)
+	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http2ALPN}}
+	raw, want := manyStreams(maxStreams)
+	for name, cut := range cuts {
+		peer := newHTTP2Peer(t, "tcp", p.addr, config)
+		go peer.send(http2Start+raw, cut)
+		if got := peer.await(slices.Collect(maps.Keys(want))...); !maps.Equal(got, want) {
+			t.Errorf("%s: %q", name, slices.Collect(maps.Values(got)))
+		}
+	}
+
+	// HTTP/1 is not what was agreed on.
+	for _, sent := range []string{"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n", preface[:20] + "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n"} {
+		peer := newHTTP2Peer(t, "tcp", p.addr, config)
+		io.WriteString(peer.c, sent)
+		if b, _ := io.ReadAll(peer.c); strings.Contains(string(b), "HTTP") {
+			t.Errorf("%q gets %q", sent, b)
+		}
+	}
+
+	// A cipher suite that HTTP/2 prohibits.
+	config.MaxVersion, config.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA}
+	peer := newHTTP2Peer(t, "tcp", p.addr, config)
+	peer.send(http2Start+request(1), cuts["whole"])
+	if got := peer.await(1); !strings.HasPrefix(got[0], "GOAWAY 12 ") {
+		t.Errorf("over a prohibited cipher suite: %v", got)
+	}
 }

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"math"
+	"net/http"
+	"slices"
+
+	"golang.org/x/net/http2/hpack"
+)
+
+// This file follows what a client sends over HTTP/2: its frames (RFC 9113), and in
+// them the header blocks of requests (RFC 7541).
+
+// An http2 is a feed that decodes header blocks beside net/http. Each request's block
+// gets one field more at its end, the marker of what was decoded. What net/http refuses
+// goes to it as it came; after a frame that ends the connection nothing is kept.
+type http2 struct {
+	frame   frame // being gathered
+	out     frame // gathered, to be handed on
+	passing int   // bytes of a frame that is not gathered, to be handed on as they come
+
+	decoder *hpack.Decoder
+	stream  int   // whose block has begun and not ended, or 0
+	last    int   // stream of a request
+	skipped bool  // the block isn't decoded
+	head    *head // of the block, where it is a request's
+	size    int   // of the block
+
+	records records // of requests that no handler has yet
+}
+
+// tableSize is what the client's header compression may have kept, in bytes.
+const tableSize = 4096
+
+// maxFrame is the largest frame taken, in bytes: what a client may send without being
+// asked what is taken (RFC 9113 section 4.2), and a marker.
+const maxFrame = 16<<10 + 128
+
+func newHTTP2() *http2 {
+	h := new(http2)
+	h.decoder = hpack.NewDecoder(tableSize, h.keep)
+	h.decoder.SetMaxStringLength(maxFieldBytes)
+	return h
+}
+
+func (h *http2) feed(dst, src []byte) (nDst, nSrc int) {
+	for nDst < len(dst) {
+		switch {
+		case len(h.out) > 0:
+			n := copy(dst[nDst:], h.out)
+			h.out = h.out[n:]
+			nDst += n
+		case nSrc == len(src):
+			return nDst, nSrc
+		case h.passing > 0:
+			n := copy(dst[nDst:], src[nSrc:nSrc+min(h.passing, len(src)-nSrc)])
+			h.passing -= n
+			nDst += n
+			nSrc += n
+		default:
+			nSrc += h.gather(src[nSrc:])
+		}
+	}
+	return nDst, nSrc
+}
+
+// gather takes a frame's bytes from p. Frames of a header block are handed on whole,
+// for the marker to stand in the one that ends the block. Others are handed on from
+// the end of their header.
+func (h *http2) gather(p []byte) (n int) {
+	if len(h.frame) < frameHeader {
+		n = min(frameHeader-len(h.frame), len(p))
+		h.frame = append(h.frame, p[:n]...)
+		if len(h.frame) < frameHeader {
+			return n
+		}
+		kind, stream := h.frame.kind(), h.frame.stream()
+		ofBlock := kind == headersFrame || kind == continuationFrame
+		switch {
+		case h.frame.length() > maxFrame,
+			ofBlock && stream == 0,
+			(kind == continuationFrame) != (h.stream != 0),
+			h.stream != 0 && stream != h.stream:
+			h.lose()
+			return n
+		case !ofBlock:
+			h.passing = h.frame.length()
+			h.handOn()
+			return n
+		}
+	}
+	in := min(frameHeader+h.frame.length()-len(h.frame), len(p)-n)
+	h.frame = append(h.frame, p[n:n+in]...)
+	if len(h.frame) == frameHeader+h.frame.length() {
+		if !h.decode() {
+			h.lose()
+		} else {
+			h.handOn()
+		}
+	}
+	return n + in
+}
+
+// handOn has the frame handed on. Its memory is used for the next, unless it's large.
+func (h *http2) handOn() {
+	h.out, h.frame = h.frame, h.frame[:0]
+	if cap(h.frame) > maxKeptFrame {
+		h.frame = nil
+	}
+}
+
+// maxKeptFrame is the size up to which the memory of frames is used again.
+const maxKeptFrame = 1 << 10
+
+// method is an indexed field, which leaves the decoder's table as it is.
+var method = []byte{0x82}
+
+// lose gives up on the connection.
+func (h *http2) lose() {
+	h.handOn()
+	h.passing = math.MaxInt
+}
+
+// decode decodes the part of a header block that the frame has, and ends the block
+// with the frame that does. It reports false where net/http will end the connection.
+func (h *http2) decode() bool {
+	fragment, padding := h.frame[frameHeader:], 0
+	if h.frame.kind() == headersFrame {
+		h.stream = h.frame.stream()
+		if h.frame.has(padded) {
+			if len(fragment) == 0 {
+				return false
+			}
+			fragment, padding = fragment[1:], int(fragment[0])
+		}
+		if h.frame.has(priority) {
+			if len(fragment) < priorityFields {
+				return false
+			}
+			fragment = fragment[priorityFields:]
+		}
+		h.begin()
+		h.skipped = padding > len(fragment) // net/http refuses the stream, and decodes nothing
+	}
+	if !h.skipped {
+		if _, err := h.decoder.Write(fragment[:len(fragment)-padding]); err != nil {
+			return false
+		}
+	}
+	if !h.frame.has(endHeaders) {
+		return true
+	}
+	if !h.skipped {
+		if h.decoder.Close() != nil {
+			return false
+		}
+		h.end(padding)
+		if len(fragment) > maxKeptFrame { // let go of it, which the decoder refers to
+			h.decoder.SetEmitEnabled(false)
+			h.decoder.Write(method)
+			h.decoder.Close()
+		}
+	}
+	h.stream = 0
+	return true
+}
+
+// begin begins a block. One on a stream that has begun holds trailers.
+func (h *http2) begin() {
+	h.head, h.size = nil, 0
+	if h.stream%2 == 1 && h.stream > h.last {
+		h.head = newHead()
+	}
+	h.decoder.SetEmitEnabled(h.head != nil)
+}
+
+// keep keeps a field of a request, unless its head is more than net/http takes.
+func (h *http2) keep(f hpack.HeaderField) {
+	if h.size += int(f.Size()); h.size > maxFieldBytes {
+		h.head.free()
+		h.head = nil
+		h.decoder.SetEmitEnabled(false)
+		return
+	}
+	h.head.fields = append(h.head.fields, field{f.Name, f.Value})
+}
+
+// end ends a block with a frame that ends with padding. If it is a request's, it is
+// recorded and marked.
+func (h *http2) end(padding int) {
+	if h.head == nil {
+		return
+	}
+	h.last = h.stream
+	marker := h.records.nextMarker()
+	if h.frame.length()+len(marker) > maxFrame {
+		h.head.free()
+		return
+	}
+	h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
+	h.frame.setLength(len(h.frame) - frameHeader)
+	h.records.put(h.head, h.size)
+}
+
+func (h *http2) take(r *http.Request) *head { return h.records.take(r) }
+
+// firstLine returns nothing: over HTTP/2 net/http refuses in frames.
+func (h *http2) firstLine() []byte { return nil }

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// This file holds the JSON form of a request's head.
+
+// writeJSON writes the JSON form of r, whose head is h, to w in pieces.
+func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
+	bw := writers.Get().(*bufio.Writer)
+	defer writers.Put(bw)
+	bw.Reset(w)
+	j := jsonWriter{bw}
+	j.members("{", "method", r.Method, "target", r.RequestURI, "proto", r.Proto, "host", r.Host)
+
+	j.WriteString(`,"headers":`)
+	headers := http.Header{}
+	for name, value := range h.all() {
+		if name[0] != ':' {
+			headers.Add(name, value)
+		}
+	}
+	separator := "{"
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		j.WriteString(separator)
+		j.string(name)
+		j.WriteByte(':')
+		j.strings(headers[name])
+		separator = ","
+	}
+	if len(headers) == 0 {
+		j.WriteByte('{')
+	}
+
+	j.WriteString(`},"rawHeaders":[`)
+	separator = ""
+	for name, value := range h.all() {
+		j.WriteString(separator)
+		j.strings([]string{name, value})
+		separator = ","
+	}
+	j.members("],", "remoteAddr", r.RemoteAddr, "hostname", hostname)
+	if r.TLS != nil {
+		j.WriteString(`,"tls":`)
+		j.members("{", "version", tls.VersionName(r.TLS.Version), "cipherSuite", tls.CipherSuiteName(r.TLS.CipherSuite),
+			"serverName", r.TLS.ServerName, "alpn", r.TLS.NegotiatedProtocol)
+		j.WriteByte('}')
+	}
+	j.WriteString("}\n")
+	j.Flush()
+}
+
+// A jsonWriter writes strings as RFC 8259 has them.
+type jsonWriter struct{ *bufio.Writer }
+
+// members writes members of an object, names and values in turn, after before.
+func (j jsonWriter) members(before string, namesAndValues ...string) {
+	for i := 0; i < len(namesAndValues); i += 2 {
+		j.WriteString(before)
+		j.string(namesAndValues[i])
+		j.WriteByte(':')
+		j.string(namesAndValues[i+1])
+		before = ","
+	}
+}
+
+// strings writes an array.
+func (j jsonWriter) strings(values []string) {
+	before := byte('[')
+	for _, value := range values {
+		j.WriteByte(before)
+		j.string(value)
+		before = ','
+	}
+	j.WriteByte(']')
+}
+
+// string writes s, read as ISO-8859-1 if it isn't UTF-8.
+func (j jsonWriter) string(s string) {
+	latin1 := !utf8.ValidString(s)
+	j.WriteByte('"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			j.WriteByte('\\')
+			j.WriteByte(c)
+		case c < ' ':
+			fmt.Fprintf(j, `\u%04x`, c)
+		case latin1:
+			j.WriteRune(rune(c))
+		default:
+			j.WriteByte(c)
+		}
+	}
+	j.WriteByte('"')
+}
+
+// all yields the fields of h by name and value.
+func (h *head) all() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		_, text, _ := strings.Cut(string(h.text), "\n")
+		for line := range strings.Lines(unfold(text)) {
+			name, value, _ := strings.Cut(line, ":")
+			if !yield(name, strings.Trim(value, " \t\n")) {
+				return
+			}
+		}
+		for _, f := range h.fields {
+			if !yield(f.name, f.value) {
+				return
+			}
+		}
+	}
+}
+
+// unfold returns field lines with those that go on over several lines (obs-fold,
+// RFC 9112 section 5.2) joined by spaces.
+func unfold(fields string) string {
+	var b []byte
+	for line := range strings.Lines(fields) {
+		if line[0] == ' ' || line[0] == '\t' {
+			b = append(bytes.TrimSuffix(b, []byte("\n")), ' ')
+		}
+		b = append(append(b, strings.Trim(line, " \t\n")...), '\n')
+	}
+	return string(b)
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"crypto/rand"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// This file brings the head of each request of an HTTP/2 connection to its handler,
+// past net/http, which tells a handler no stream's number.
+
+// Records are the heads of requests that no handler has yet, each under a number. A
+// marker, one field more in the request, names it.
+type records struct {
+	waiting []record // by number
+	size    int      // of their heads
+	last    uint64   // number
+}
+
+type record struct {
+	number uint64
+	head   *head
+	size   int
+}
+
+// Bounds of what waits on one connection. The oldest are those of requests that
+// net/http refused.
+const (
+	maxRecords     = 128
+	maxRecordBytes = 1 << 20
+)
+
+// marker is the name of the field, which no client can guess.
+var (
+	marker    = strings.ToLower(rand.Text())
+	markerKey = http.CanonicalHeaderKey(marker)
+)
+
+// nextMarker returns the field for the next put: a literal without indexing, with a new
+// name (RFC 7541 section 6.2.2).
+func (rs *records) nextMarker() []byte {
+	var digits [20]byte
+	value := strconv.AppendUint(digits[:0], rs.last+1, 10)
+	field := make([]byte, 0, 64)
+	field = append(append(field, 0, byte(len(marker))), marker...)
+	return append(append(field, byte(len(value))), value...)
+}
+
+// put records h, of size bytes.
+func (rs *records) put(h *head, size int) {
+	rs.last++
+	rs.waiting = append(rs.waiting, record{rs.last, h, size})
+	rs.size += size
+	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes {
+		rs.remove(0).free()
+	}
+}
+
+// take takes the marker out of r, and returns what it names, or nil. Ours is the last
+// field of its name.
+func (rs *records) take(r *http.Request) *head {
+	values := r.Header[markerKey]
+	if len(values) == 0 {
+		return nil
+	}
+	last := len(values) - 1
+	r.Header[markerKey] = values[:last]
+	if last == 0 {
+		delete(r.Header, markerKey)
+	}
+	number, _ := strconv.ParseUint(values[last], 10, 64)
+	i := slices.IndexFunc(rs.waiting, func(rec record) bool { return rec.number == number })
+	if i < 0 {
+		return nil
+	}
+	return rs.remove(i)
+}
+
+// remove takes a record out and returns its head.
+func (rs *records) remove(i int) *head {
+	rec := rs.waiting[i]
+	rs.waiting = slices.Delete(rs.waiting, i, i+1)
+	rs.size -= rec.size
+	return rec.head
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// marked returns a request with the marker of n, as net/http hands it over.
+func marked(n uint64) *http.Request {
+	return &http.Request{Header: http.Header{markerKey: {"its own", strconv.FormatUint(n, 10)}}}
+}
+
+// What a handler doesn't ask for is bounded, and the newest stays.
+func TestRecordsAreBounded(t *testing.T) {
+	for _, test := range []struct{ n, size, kept int }{
+		{3 * maxRecords, 100, maxRecords},
+		{100, maxRecordBytes / 10, 10},
+	} {
+		var rs records
+		for range test.n {
+			rs.put(newHead(), test.size)
+		}
+		for i := range test.n {
+			number := uint64(i + 1)
+			want := i >= test.n-test.kept
+			if got := rs.take(marked(number)) != nil; got != want {
+				t.Errorf("%d heads of %d bytes: head %d is kept: %v", test.n, test.size, number, got)
+			}
+		}
+		if len(rs.waiting) > 0 || rs.size != 0 {
+			t.Errorf("%d heads of %d bytes are left when all are taken", len(rs.waiting), rs.size)
+		}
+	}
+}
+
+// A marker is taken out of the request, and names one head once.
+func TestMarker(t *testing.T) {
+	var rs records
+	if m := string(rs.nextMarker()); m != "\x00\x1a"+marker+"\x011" || marker != strings.ToLower(marker) {
+		t.Errorf("%q", m)
+	}
+	for range 3 {
+		rs.put(newHead(), 1)
+	}
+	r := marked(2)
+	if rs.take(r) == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {
+		t.Errorf("%v", r.Header)
+	}
+	for _, r := range []*http.Request{marked(2), marked(4), marked(0), r, r} {
+		if rs.take(r) != nil {
+			t.Errorf("%v names a head", r.Header)
+		}
+	}
+	if len(r.Header) != 0 {
+		t.Errorf("%v", r.Header)
+	}
+}
