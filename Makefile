@@ -4,13 +4,14 @@ ARGS   =
 GOARCH = amd64
 IMAGE  = httpserver
 DLV    = github.com/go-delve/delve/cmd/dlv@v1.27.2
+H2SPEC = github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # The profile of leaked goroutines, free until it is asked for, is an experiment
 # in Go 1.26. A release of Go that doesn't know it builds without.
 export GOEXPERIMENT ?= $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
 
-.PHONY: help run build test lint soak bench pgo cover profile release image debug clean
+.PHONY: help run build test lint h2spec soak bench pgo cover profile release image debug clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +30,9 @@ lint: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'd:" $$unformatted; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
+
+h2spec: ## compare with net/http alone by h2spec's cases of HTTP/2
+	go test -run '^TestH2spec$$' -v -h2spec=$(H2SPEC) .
 
 soak: build ## test for minutes with thousands of bad and idle clients
 	go test -run '^TestSoak$$' -v -soak -program=bin/httpserver -timeout=15m .

@@ -188,10 +188,10 @@ func (h *http2) keep(f hpack.HeaderField) {
 // end ends a block with a frame that ends with padding. If it is a request's, it is
 // recorded and marked.
 func (h *http2) end(padding int) {
+	h.last = max(h.last, h.stream)
 	if h.head == nil {
 		return
 	}
-	h.last = h.stream
 	marker := h.records.nextMarker()
 	if h.frame.length()+len(marker) > maxFrame {
 		h.head.free()

@@ -29,7 +29,7 @@ type record struct {
 // net/http refused.
 const (
 	maxRecords     = 128
-	maxRecordBytes = 1 << 20
+	maxRecordBytes = 2 << 20
 )
 
 // marker is the name of the field, which no client can guess.
