@@ -74,16 +74,12 @@ func (h *http2) gather(p []byte) (n int) {
 		if len(h.frame) < frameHeader {
 			return n
 		}
-		kind, stream := h.frame.kind(), h.frame.stream()
-		ofBlock := kind == headersFrame || kind == continuationFrame
+		kind := h.frame.kind()
 		switch {
-		case h.frame.length() > maxFrame,
-			ofBlock && stream == 0,
-			(kind == continuationFrame) != (h.stream != 0),
-			h.stream != 0 && stream != h.stream:
+		case h.frame.length() > maxFrame, (kind == continuationFrame) != (h.stream != 0): // net/http ends the connection
 			h.lose()
 			return n
-		case !ofBlock:
+		case kind != headersFrame && kind != continuationFrame:
 			h.passing = h.frame.length()
 			h.handOn()
 			return n

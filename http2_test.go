@@ -233,7 +233,8 @@ var http2Corpus = []struct {
 	{"no :path", frameOf(headersFrame, endHeaders|endStream, 1, block(indexed(2), indexed(6), added("x", "1"))) + request(3, indexed(62)), map[int]string{1: "refused", 3: shown4 + "x: 1\n"}},
 	{"a pseudo-field after a field", frameOf(headersFrame, endHeaders|endStream, 1, block(asked4[:3]...), block(added("x", "1"), literalOf(1, "test"))) + request(3, indexed(62)), map[int]string{1: "refused", 3: shown4 + "x: 1\n"}},
 	{"more padding than there is", frameOf(headersFrame, endHeaders|endStream|padded, 1, "\xff", block(asked4...), block(added("x", "1"))) + request(3), map[int]string{1: "refused", 3: shown4}},
-	{"more padding than there is, and CONTINUATION", frameOf(headersFrame, endStream|padded, 1, "\xff", block(added("x", "1"))) + frameOf(continuationFrame, endHeaders, 1, block(asked4...)) + request(3), map[int]string{1: "refused", 3: shown4}},
+	{"more padding than there is, and CONTINUATION", request(1, added("x", "1")) + frameOf(headersFrame, endStream|padded, 3, "\xff", block(added("y", "2"))) +
+		frameOf(continuationFrame, endHeaders, 3, block(asked4...), block(added("z", "3"))) + request(5, indexed(62)), map[int]string{1: shown4 + "x: 1\n", 3: "refused", 5: shown4 + "x: 1\n"}},
 	{"a stream that depends on itself", frameOf(headersFrame, endHeaders|endStream|priority, 1, "\x00\x00\x00\x01\x07", block(asked4...), block(added("x", "1"))) + request(3, indexed(62)), map[int]string{1: "refused", 3: shown4 + "x: 1\n"}},
 	{"a head over the limit", cutIntoFrames(1, 16000, block(asked4...)+block(added("x", "1"), added("y", strings.Repeat("a", 4000)), added("z", "2"))+strings.Repeat(block(indexed(63)), 300)) + request(3, indexed(62)),
 		map[int]string{1: "refused", 3: shown4 + "z: 2\n"}},
@@ -345,6 +346,43 @@ func TestHTTP2(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// A request is marked, and nothing else is touched.
+func TestMarked(t *testing.T) {
+	head := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), "\x00\x00")
+	rest := frameOf(dataFrame, 0, 1, "body") + frameOf(headersFrame, endHeaders|endStream, 1, block(added("x", "trailer"))) + frameOf(0xbe, 0, 1)
+	h, dst := newHTTP2(), make([]byte, 4096)
+	nDst, _ := h.feed(dst, []byte(head+rest))
+	want := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), block(literal(marker, "1")), "\x00\x00") + rest
+	if got := string(dst[:nDst]); got != want {
+		t.Errorf("handed on is\n%q, want\n%q", got, want)
+	}
+}
+
+// What net/http won't take is not gathered for it.
+func TestFrameTooLarge(t *testing.T) {
+	for _, kind := range []byte{headersFrame, dataFrame} {
+		h, dst := newHTTP2(), make([]byte, 100)
+		src := frameOf(kind, endHeaders, 1, strings.Repeat("a", maxFrame+1))[:50]
+		if nDst, nSrc := h.feed(dst, []byte(src)); nSrc != 50 || string(dst[:nDst]) != src {
+			t.Errorf("%d of 50 bytes are handed on: %q", nDst, dst[:nDst])
+		}
+	}
+}
+
+// Nor is a head over the limit kept, of a small field referred to often.
+func TestHeadOverLimitIsNotKept(t *testing.T) {
+	for fields, want := range map[int]int{200: 1, 300: 0} {
+		h := newHTTP2()
+		dst := make([]byte, 100000)
+		h.feed(dst, []byte(request(1, added("x", strings.Repeat("a", 4000)))))
+		h.records = records{}
+		h.feed(dst, []byte(request(3, slices.Repeat([]coded{indexed(62)}, fields)...)))
+		if got := len(h.records.waiting); got != want || got == 0 && h.head != nil {
+			t.Errorf("%d times 4,000 bytes: %d kept, want %d", fields, got, want)
 		}
 	}
 }
