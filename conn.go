@@ -29,6 +29,9 @@ type feed interface {
 	// firstLine returns a copy of as much as has come of the first line of the request
 	// that no handler has yet, and as the log takes, or nil where it isn't known.
 	firstLine() []byte
+
+	// idle is called when no request is under way.
+	idle()
 }
 
 // A conn has a feed follow what net/http reads from it.
@@ -58,7 +61,12 @@ func newConn(nc halfCloser, refused func(peer net.Addr, firstLine, answer []byte
 	return &conn{thriftyConn: newThriftyConn(nc), refused: refused, preface: preface, feed: new(http1)}
 }
 
+// Read returns what is due. Over HTTP/2 net/http never asks for more than the rest of a
+// frame, or of its header.
 func (c *conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	for {
 		n, err := c.handOn(p)
 		if n > 0 || err != nil {
@@ -99,6 +107,7 @@ func (c *conn) awaitHTTP2(p []byte) error {
 	after, ok := strings.CutPrefix(c.preface, string(p))
 	switch {
 	case !ok && c.tls != nil:
+		c.refused = nil // no answer reaches the client
 		c.Close()
 		return net.ErrClosed
 	case !ok:
@@ -184,5 +193,8 @@ func takeHead(r *http.Request) *head {
 func noteIdle(nc net.Conn, state http.ConnState) {
 	if c := connOf(nc); c != nil && state == http.StateIdle {
 		c.handled.Store(false)
+		c.mu.Lock()
+		c.feed.idle()
+		c.mu.Unlock()
 	}
 }

@@ -130,8 +130,8 @@ func (h *head) writeText(w io.Writer, r *http.Request) {
 		return
 	}
 	bw := writers.Get().(*bufio.Writer)
-	defer writers.Put(bw)
 	bw.Reset(w)
+	defer func() { bw.Reset(nil); writers.Put(bw) }()
 	bw.WriteString(requestLine(r) + "\n")
 	for _, f := range h.fields {
 		bw.Write(f.appendTo(bw.AvailableBuffer()))

@@ -149,6 +149,9 @@ func (h *http1) take(r *http.Request) *head {
 	return taken
 }
 
+// idle has nothing to do: what is kept is the next request's.
+func (h *http1) idle() {}
+
 // firstLine returns the first line of what net/http answers by itself, or what there
 // is of it, with empty lines that came before it. It is nil where it isn't known.
 func (h *http1) firstLine() []byte {

@@ -20,11 +20,12 @@ type http2 struct {
 	passing int   // bytes of a frame that is not gathered, to be handed on as they come
 
 	decoder *hpack.Decoder
-	stream  int   // whose block has begun and not ended, or 0
-	last    int   // stream of a request
-	skipped bool  // the block isn't decoded
-	head    *head // of the block, where it is a request's
-	size    int   // of the block
+	stream  int    // whose block has begun and not ended, or 0
+	last    int    // stream of a request
+	skipped bool   // the block isn't decoded
+	block   []byte // as much as has come, where it ends in a later frame
+	head    *head  // of the block, where it is a request's
+	size    int    // of the block's fields
 
 	records records // of requests that no handler has yet
 }
@@ -48,7 +49,9 @@ func (h *http2) feed(dst, src []byte) (nDst, nSrc int) {
 		switch {
 		case len(h.out) > 0:
 			n := copy(dst[nDst:], h.out)
-			h.out = h.out[n:]
+			if h.out = h.out[n:]; len(h.out) == 0 {
+				h.out = nil
+			}
 			nDst += n
 		case nSrc == len(src):
 			return nDst, nSrc
@@ -108,17 +111,16 @@ func (h *http2) handOn() {
 // maxKeptFrame is the size up to which the memory of frames is used again.
 const maxKeptFrame = 1 << 10
 
-// method is an indexed field, which leaves the decoder's table as it is.
-var method = []byte{0x82}
-
 // lose gives up on the connection.
 func (h *http2) lose() {
+	h.block, h.head = nil, nil
 	h.handOn()
 	h.passing = math.MaxInt
 }
 
-// decode decodes the part of a header block that the frame has, and ends the block
-// with the frame that does. It reports false where net/http will end the connection.
+// decode takes the part of a header block that the frame has, and decodes the block
+// with the frame that ends it. It reports false where the connection can't be followed
+// any more; net/http ends nearly all such.
 func (h *http2) decode() bool {
 	fragment, padding := h.frame[frameHeader:], 0
 	if h.frame.kind() == headersFrame {
@@ -135,11 +137,15 @@ func (h *http2) decode() bool {
 			}
 			fragment = fragment[priorityFields:]
 		}
-		h.begin()
 		h.skipped = padding > len(fragment) // net/http refuses the stream, and decodes nothing
 	}
 	if !h.skipped {
-		if _, err := h.decoder.Write(fragment[:len(fragment)-padding]); err != nil {
+		fragment = fragment[:len(fragment)-padding]
+		if h.block != nil || !h.frame.has(endHeaders) {
+			h.block = append(h.block, fragment...)
+			fragment = h.block
+		}
+		if len(fragment) > 2*maxFieldBytes { // net/http goes on if they hold no fields
 			return false
 		}
 	}
@@ -147,21 +153,31 @@ func (h *http2) decode() bool {
 		return true
 	}
 	if !h.skipped {
-		if h.decoder.Close() != nil {
+		h.begin()
+		if _, err := h.decoder.Write(fragment); err != nil || h.decoder.Close() != nil {
 			return false
 		}
 		h.end(padding)
-		if len(fragment) > maxKeptFrame { // let go of it, which the decoder refers to
-			h.decoder.SetEmitEnabled(false)
-			h.decoder.Write(method)
-			h.decoder.Close()
+		if len(fragment) > maxKeptFrame {
+			h.forget()
 		}
 	}
-	h.stream = 0
+	h.stream, h.block = 0, nil
 	return true
 }
 
-// begin begins a block. One on a stream that has begun holds trailers.
+// forget has the decoder let go of the last block, by another, of an indexed field
+// that leaves its table as it is.
+func (h *http2) forget() {
+	h.decoder.SetEmitEnabled(false)
+	h.decoder.Write(indexedMethod)
+	h.decoder.Close()
+}
+
+var indexedMethod = []byte{0x82}
+
+// begin begins a block. One on a stream that has begun holds trailers, or what net/http
+// takes for a request after an error in the first.
 func (h *http2) begin() {
 	h.head, h.size = nil, 0
 	if h.stream%2 == 1 && h.stream > h.last {
@@ -170,9 +186,10 @@ func (h *http2) begin() {
 	h.decoder.SetEmitEnabled(h.head != nil)
 }
 
-// keep keeps a field of a request, unless its head is more than net/http takes.
+// keep keeps a field of a request, unless its head is more than net/http takes, or would
+// be with the marker: net/http wants half a frame's length left before the frame.
 func (h *http2) keep(f hpack.HeaderField) {
-	if h.size += int(f.Size()); h.size > maxFieldBytes {
+	if h.size += int(f.Size()); h.size > maxFieldBytes-maxFrame {
 		h.head.free()
 		h.head = nil
 		h.decoder.SetEmitEnabled(false)
@@ -196,9 +213,13 @@ func (h *http2) end(padding int) {
 	h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
 	h.frame.setLength(len(h.frame) - frameHeader)
 	h.records.put(h.head, h.size)
+	h.head = nil
 }
 
 func (h *http2) take(r *http.Request) *head { return h.records.take(r) }
+
+// idle drops the records of requests that net/http refused.
+func (h *http2) idle() { h.records.dropOld() }
 
 // firstLine returns nothing: over HTTP/2 net/http refuses in frames.
 func (h *http2) firstLine() []byte { return nil }

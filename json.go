@@ -19,8 +19,8 @@ import (
 // writeJSON writes the JSON form of r, whose head is h, to w in pieces.
 func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 	bw := writers.Get().(*bufio.Writer)
-	defer writers.Put(bw)
 	bw.Reset(w)
+	defer func() { bw.Reset(nil); writers.Put(bw) }()
 	j := jsonWriter{bw}
 	j.members("{", "method", r.Method, "target", r.RequestURI, "proto", r.Proto, "host", r.Host)
 

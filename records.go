@@ -58,6 +58,13 @@ func (rs *records) put(h *head, size int) {
 	}
 }
 
+// dropOld drops all but what was put last, whose request net/http may not have read yet.
+func (rs *records) dropOld() {
+	for len(rs.waiting) > 0 && rs.waiting[0].number < rs.last {
+		rs.remove(0).free()
+	}
+}
+
 // take takes the marker out of r, and returns what it names, or nil. Ours is the last
 // field of its name.
 func (rs *records) take(r *http.Request) *head {
@@ -82,6 +89,9 @@ func (rs *records) take(r *http.Request) *head {
 func (rs *records) remove(i int) *head {
 	rec := rs.waiting[i]
 	rs.waiting = slices.Delete(rs.waiting, i, i+1)
+	if len(rs.waiting) == 0 && cap(rs.waiting) > 16 {
+		rs.waiting = nil
+	}
 	rs.size -= rec.size
 	return rec.head
 }
