@@ -3,10 +3,10 @@ package main
 import (
 	"crypto/tls"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,19 +60,26 @@ func TestIdleMemory(t *testing.T) {
 		useTLS, http2 bool
 		most          int // crypto/tls and the client vary by 1 to 2 KB; net/http has buffers for HTTP/1 in what is in the clear for it
 	}{{"HTTP/1", false, false, 1 << 10}, {"HTTP/1 over TLS", true, false, 3 << 10}, {"HTTP/2", false, true, 8 << 10}, {"HTTP/2 over TLS", true, true, 16 << 10}} {
-		var more [3]int // what earlier tests left behind may go meanwhile
-		for i := range more {
+		holdMore(t, kind.name, kind.most, func() int {
 			if kind.useTLS {
-				more[i] = measure(newListener(listen(), config), true, kind.http2) - measure(tls.NewListener(listen(), config), true, kind.http2)
-			} else {
-				more[i] = measure(newListener(listen(), nil), false, kind.http2) - measure(listen(), false, kind.http2)
+				return measure(newListener(listen(), config), true, kind.http2) - measure(tls.NewListener(listen(), config), true, kind.http2)
 			}
-		}
-		least := slices.Min(more[:])
-		t.Logf("%s: an idle connection takes %d bytes more than net/http's own", kind.name, least)
-		if least > kind.most {
-			t.Errorf("want at most %d", kind.most)
-		}
+			return measure(newListener(listen(), nil), false, kind.http2) - measure(listen(), false, kind.http2)
+		})
+	}
+}
+
+// holdMore checks what an idle connection takes more than net/http's own, by the least
+// of some measurements: what earlier tests left behind may go meanwhile.
+func holdMore(t *testing.T, name string, most int, measure func() int) {
+	t.Helper()
+	least := math.MaxInt
+	for try := 0; try < 8 && least > most; try++ {
+		least = min(least, measure())
+	}
+	t.Logf("%s: an idle connection takes %d bytes more than net/http's own", name, least)
+	if least > most {
+		t.Errorf("%s: want at most %d", name, most)
 	}
 }
 
