@@ -101,7 +101,7 @@ func (h *head) lines(r *http.Request) iter.Seq[string] {
 			return
 		}
 		for _, f := range h.fields {
-			if !yield(f.name + ": " + f.value + "\n") {
+			if !yield(string(f.appendTo(nil))) {
 				return
 			}
 		}
@@ -123,20 +123,31 @@ func (h *head) textLen(r *http.Request) int {
 // writers are those not in use.
 var writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
 
+func newWriter(w io.Writer) *bufio.Writer {
+	bw := writers.Get().(*bufio.Writer)
+	bw.Reset(w)
+	return bw
+}
+
+// freeWriter writes what bw holds, and gives it back.
+func freeWriter(bw *bufio.Writer) {
+	bw.Flush()
+	bw.Reset(nil)
+	writers.Put(bw)
+}
+
 // writeText writes the text form of h, of r, to w.
 func (h *head) writeText(w io.Writer, r *http.Request) {
 	if len(h.text) > 0 {
 		w.Write(h.text)
 		return
 	}
-	bw := writers.Get().(*bufio.Writer)
-	bw.Reset(w)
-	defer func() { bw.Reset(nil); writers.Put(bw) }()
+	bw := newWriter(w)
 	bw.WriteString(requestLine(r) + "\n")
 	for _, f := range h.fields {
 		bw.Write(f.appendTo(bw.AvailableBuffer()))
 	}
-	bw.Flush()
+	freeWriter(bw)
 }
 
 func (f field) appendTo(b []byte) []byte {

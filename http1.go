@@ -137,7 +137,7 @@ func (h *http1) take(r *http.Request) *head {
 	case r.ContentLength > 0:
 		h.phase, h.left = inBody, r.ContentLength
 	case r.ContentLength < 0:
-		h.phase, h.chunks = inChunked, chunks{}
+		h.phase = inChunked
 	default:
 		h.phase = inHead
 	}

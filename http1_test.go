@@ -284,26 +284,16 @@ func TestReadTooFar(t *testing.T) {
 // FuzzHeads makes a sequence of requests, framed by the book, of choices, and cuts it
 // at random.
 func FuzzHeads(f *testing.F) {
-	for i := range 20 {
-		choices := make([]byte, 40*(i+1))
-		src := rand.NewChaCha8([32]byte{byte(i)})
-		src.Read(choices)
-		f.Add(choices)
-	}
+	seedChoices(f, 20, 40)
 	serve, stock := play(f, true), play(f, false)
 	cut := func() int { return 1 + rand.IntN(64)*rand.IntN(64) }
-	f.Fuzz(func(t *testing.T, choices []byte) {
-		i := 0
-		choose := func(n int) int {
-			if i++; i > len(choices) {
-				return 0
-			}
-			return int(choices[i-1]) % n
-		}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		left := choices(raw)
+		choose := left.choose
 		one := func(of ...string) string { return of[choose(len(of))] }
 		var in strings.Builder
 		var heads []string
-		for i < len(choices) && in.Len() < 64<<10 {
+		for len(left) > 0 && in.Len() < 64<<10 {
 			var head strings.Builder
 			eol := one("\r\n", "\r\n", "\n")
 			fmt.Fprintf(&head, "%s %s HTTP/1.1%s", one("GET", "POST", "PURGE", "x"), one("/hello", "/hello?a", "http://a/hello", "/hello?HTTP/1.1"), eol)

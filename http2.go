@@ -179,7 +179,7 @@ var indexedMethod = []byte{0x82}
 // begin begins a block. One on a stream that has begun holds trailers, or what net/http
 // takes for a request after an error in the first.
 func (h *http2) begin() {
-	h.head, h.size = nil, 0
+	h.size = 0
 	if h.stream%2 == 1 && h.stream > h.last {
 		h.head = newHead()
 	}
@@ -206,13 +206,13 @@ func (h *http2) end(padding int) {
 		return
 	}
 	marker := h.records.nextMarker()
-	if h.frame.length()+len(marker) > maxFrame {
+	if h.frame.length()+len(marker) <= maxFrame {
+		h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
+		h.frame.setLength(len(h.frame) - frameHeader)
+		h.records.put(h.head, h.size)
+	} else {
 		h.head.free()
-		return
 	}
-	h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
-	h.frame.setLength(len(h.frame) - frameHeader)
-	h.records.put(h.head, h.size)
 	h.head = nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -184,8 +183,8 @@ func (p *http2Peer) await(streams ...int) map[int]string {
 // http2Start is what a client sends first, with settings by which it takes large answers whole.
 var http2Start = preface + frameOf(settingsFrame, 0, 0, "\x00\x04\x7f\xff\xff\xff") + frameOf(windowFrame, 0, 0, "\x7f\x00\x00\x00")
 
-// http2Corpus holds frames, and what the streams get; "refused" is what net/http alone
-// does. After each the next stream is to be shown rightly, unless the connection ended.
+// http2Corpus holds frames, and what the streams get; "as by net/http" is what they get
+// of net/http alone, "refused" the same, and no answer of a handler. After each the next stream is to be shown rightly, unless the connection ended.
 var http2Corpus = []struct {
 	name string
 	raw  string
@@ -445,22 +444,11 @@ func TestHeadOverLimitIsNotKept(t *testing.T) {
 // FuzzHTTP2 makes requests of choices, in frames of choices, and holds what each is
 // shown against what was sent.
 func FuzzHTTP2(f *testing.F) {
-	for i := range 30 {
-		choices := make([]byte, 30*(i+1))
-		src := rand.NewChaCha8([32]byte{byte(i)})
-		src.Read(choices)
-		f.Add(choices)
-	}
+	seedChoices(f, 30, 30)
 	ours, _ := serveHTTP2(f)
-	f.Fuzz(func(t *testing.T, choices []byte) {
-		choose := func(n int) int {
-			if len(choices) == 0 {
-				return 0
-			}
-			c := int(choices[0])
-			choices = choices[1:]
-			return c % n
-		}
+	f.Fuzz(func(t *testing.T, bytes []byte) {
+		left := choices(bytes)
+		choose := left.choose
 		var table []field // the dynamic table, as the last block leaves it
 		tableMax := tableSize
 		fit := func() {
@@ -546,7 +534,7 @@ func FuzzHTTP2(f *testing.F) {
 		}
 		want := map[int]string{}
 		var streams []int
-		for stream := 1; stream <= 2*maxStreams-1 && len(choices) > 0; stream += 2 * (1 + choose(3)) {
+		for stream := 1; stream <= 2*maxStreams-1 && len(left) > 0; stream += 2 * (1 + choose(3)) {
 			code, text := fields(true)
 			end := choose(4)
 			flags := byte(endStream)

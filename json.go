@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -18,20 +17,17 @@ import (
 
 // writeJSON writes the JSON form of r, whose head is h, to w in pieces.
 func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
-	bw := writers.Get().(*bufio.Writer)
-	bw.Reset(w)
-	defer func() { bw.Reset(nil); writers.Put(bw) }()
-	j := jsonWriter{bw}
+	j := jsonWriter{newWriter(w)}
 	j.members("{", "method", r.Method, "target", r.RequestURI, "proto", r.Proto, "host", r.Host)
 
-	j.WriteString(`,"headers":`)
-	headers := http.Header{}
-	for name, value := range h.all() {
-		if name[0] != ':' {
-			headers.Add(name, value)
+	j.WriteString(`,"headers":{`)
+	fields, headers := h.all(), http.Header{}
+	for _, f := range fields {
+		if f.name[0] != ':' {
+			headers.Add(f.name, f.value)
 		}
 	}
-	separator := "{"
+	separator := ""
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		j.WriteString(separator)
 		j.string(name)
@@ -39,15 +35,12 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 		j.strings(headers[name])
 		separator = ","
 	}
-	if len(headers) == 0 {
-		j.WriteByte('{')
-	}
 
 	j.WriteString(`},"rawHeaders":[`)
 	separator = ""
-	for name, value := range h.all() {
+	for _, f := range fields {
 		j.WriteString(separator)
-		j.strings([]string{name, value})
+		j.strings([]string{f.name, f.value})
 		separator = ","
 	}
 	j.members("],", "remoteAddr", r.RemoteAddr, "hostname", hostname)
@@ -58,7 +51,7 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 		j.WriteByte('}')
 	}
 	j.WriteString("}\n")
-	j.Flush()
+	freeWriter(j.Writer)
 }
 
 // A jsonWriter writes strings as RFC 8259 has them.
@@ -106,22 +99,18 @@ func (j jsonWriter) string(s string) {
 	j.WriteByte('"')
 }
 
-// all yields the fields of h by name and value.
-func (h *head) all() iter.Seq2[string, string] {
-	return func(yield func(name, value string) bool) {
-		_, text, _ := strings.Cut(string(h.text), "\n")
-		for line := range strings.Lines(unfold(text)) {
-			name, value, _ := strings.Cut(line, ":")
-			if !yield(name, strings.Trim(value, " \t\n")) {
-				return
-			}
-		}
-		for _, f := range h.fields {
-			if !yield(f.name, f.value) {
-				return
-			}
-		}
+// all returns the fields of h.
+func (h *head) all() []field {
+	if len(h.text) == 0 {
+		return h.fields
 	}
+	var fields []field
+	_, text, _ := strings.Cut(string(h.text), "\n")
+	for line := range strings.Lines(unfold(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		fields = append(fields, field{name, strings.Trim(value, " \t\n")})
+	}
+	return fields
 }
 
 // unfold returns field lines with those that go on over several lines (obs-fold,

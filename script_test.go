@@ -146,6 +146,29 @@ func textOf(h *head, r *http.Request) string {
 	return b.String()
 }
 
+// choices are a fuzzer's bytes, each of which makes a choice.
+type choices []byte
+
+// choose returns a number below n, 0 when no choices are left.
+func (c *choices) choose(n int) int {
+	if len(*c) == 0 {
+		return 0
+	}
+	choice := int((*c)[0])
+	*c = (*c)[1:]
+	return choice % n
+}
+
+// seedChoices gives f n runs of choices, each longer than the last by size.
+func seedChoices(f *testing.F, n, size int) {
+	for i := range n {
+		c := make([]byte, size*(i+1))
+		src := rand.NewChaCha8([32]byte{byte(i)})
+		src.Read(c)
+		f.Add(c)
+	}
+}
+
 // text returns what /hello shows of a raw head.
 func text(head string) string {
 	return strings.TrimSuffix(strings.ReplaceAll(head, "\r\n", "\n"), "\n")
