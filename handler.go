@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
@@ -40,7 +41,7 @@ func newServer(h *handler) *http.Server {
 		WriteTimeout:      responseTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeadBytes,
-		ErrorLog:          glog.NewStandardLogger("ERROR"),
+		ErrorLog:          log.New(logWriter{}, "", 0),
 		Protocols:         new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:      maxStreams,
@@ -77,7 +78,7 @@ type handler struct {
 func newHandler(access string) *handler {
 	hostname, err := os.Hostname()
 	if err != nil {
-		glog.Warningf("Served-By will say localhost: %v", err)
+		later(0, func() { glog.Warningf("Served-By will say localhost: %v", err) })
 		hostname = "localhost"
 	}
 	h := &handler{mux: http.NewServeMux(), hostname: []string{hostname}}

@@ -86,7 +86,7 @@ func (l *tlsListener) handshake(nc net.Conn) {
 			err = context.Cause(ctx)
 		}
 		if l.open.Err() == nil {
-			glog.Errorf("TLS handshake with %v: %v", nc.RemoteAddr(), err)
+			later(0, func() { glog.Errorf("TLS handshake with %v: %v", nc.RemoteAddr(), err) })
 		}
 		nc.Close()
 		return

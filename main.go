@@ -55,17 +55,16 @@ func run(args []string) int {
 	if err != nil {
 		return fail(1, "%v", err)
 	}
-	log, err := queueLog()
+	flushLog, err := startLog()
 	if err != nil {
 		return fail(1, "%v", err)
 	}
 	status := serve(ln, tlsConfig, signals)
 	if err := stopProfiles(); err != nil {
-		glog.Error(err)
+		later(0, func() { glog.Errorf("%v", err) })
 		status = 1
 	}
-	glog.Flush()
-	log.flush()
+	flushLog()
 	return status
 }
 
@@ -89,12 +88,12 @@ func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int
 	if tlsConfig != nil {
 		scheme = "https"
 	}
-	glog.Infof("%s listening on %s://%s", versionLine(), scheme, ln.Addr())
+	later(0, func() { glog.Infof("%s listening on %s://%s", versionLine(), scheme, ln.Addr()) })
 
 	var sig os.Signal
 	select {
 	case err := <-failed:
-		glog.Errorf("listening on %s: %v", ln.Addr(), err)
+		later(0, func() { glog.Errorf("listening on %s: %v", ln.Addr(), err) })
 		return 1
 	case sig = <-signals:
 	}
@@ -102,10 +101,10 @@ func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int
 	stopped := make(chan error, 1)
 	go func() {
 		if sig == syscall.SIGTERM && *drain > 0 {
-			glog.Infof("stopping (%v): draining for %v", sig, *drain)
+			later(0, func() { glog.Infof("stopping (%v): draining for %v", sig, *drain) })
 			time.Sleep(*drain)
 		}
-		glog.Infof("stopping (%v): requests in flight have %v to end", sig, stopTimeout)
+		later(0, func() { glog.Infof("stopping (%v): requests in flight have %v to end", sig, stopTimeout) })
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
 		stopped <- srv.Shutdown(ctx)
@@ -113,13 +112,14 @@ func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int
 	select {
 	case err := <-stopped:
 		if n := h.inFlight.Load(); err != nil && n > 0 {
-			glog.Errorf("stopped after %v: requests cut: %d", stopTimeout, n)
+			later(0, func() { glog.Errorf("stopped after %v: requests cut: %d", stopTimeout, n) })
 			return 1
 		}
 	case sig := <-signals:
-		glog.Errorf("stopped at once on a second signal (%v): requests cut: %d", sig, h.inFlight.Load())
+		n := h.inFlight.Load()
+		later(0, func() { glog.Errorf("stopped at once on a second signal (%v): requests cut: %d", sig, n) })
 		return 1
 	}
-	glog.Info("stopped")
+	later(0, func() { glog.Info("stopped") })
 	return 0
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -58,8 +59,9 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	glog.Infof("%s %s %d %d %dµs %s", r.RemoteAddr, quoted(requestLine(r), maxLoggedLine), rec.status, rec.bytes,
-		time.Since(start).Microseconds(), quoted(r.UserAgent(), 400))
+	peer, line, agent := r.RemoteAddr, quoted(requestLine(r), maxLoggedLine), quoted(r.UserAgent(), 400)
+	status, bytes, took := rec.status, rec.bytes, time.Since(start).Microseconds()
+	later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
 }
 
 // quoted returns s as a Go string literal, cut after most bytes.
@@ -90,7 +92,8 @@ func logRefused(peer net.Addr, firstLine, answer []byte) {
 		line, _ = masked(string(firstLine))
 		line = quoted(line, maxLoggedLine)
 	}
-	glog.Infof("%v %s %s refused: %s", peer, line, status, reason)
+	why := fmt.Sprintf("%s refused: %s", status, reason) // a copy
+	later(len(line)+len(why), func() { glog.Infof("%v %s %s", peer, line, why) })
 }
 
 // maxLoggedLine is how much of a request line is logged, in bytes.
@@ -111,7 +114,7 @@ func masked(line string) (shown string, isMasked bool) {
 // logHead logs the head of r, h, each line quoted and on a log line of its own, so that
 // nothing in it can pass for a line of the log. Credentials are masked.
 func logHead(r *http.Request, h *head) {
-	wasMasked := false
+	peer, wasMasked := r.RemoteAddr, false
 	for line := range h.lines(r) {
 		line = strings.TrimSuffix(line, "\n")
 		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
@@ -120,6 +123,7 @@ func logHead(r *http.Request, h *head) {
 		case !folded:
 			line, wasMasked = masked(line)
 		}
-		glog.Infof("%s > %.1400q", r.RemoteAddr, line)
+		line = quoted(line, 1400)
+		later(len(line), func() { glog.Infof("%s > %s", peer, line) })
 	}
 }

@@ -1,145 +1,175 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/golang/glog"
 )
 
-// This file holds the way of the log to stderr. glog blocks every handler while
-// stderr is stalled, and ends the process when a line can't be written. So it is
-// given a pipe that is always read: its lines go to a bounded queue, and from
-// there to stderr.
+// This file holds the way of the log to stderr. glog blocks its callers while stderr
+// is stalled, and ends the process when a line can't be written. So what there is to
+// log goes to a bounded queue, from which one goroutine hands it to glog, and glog is
+// given a pipe instead of stderr.
 
 const (
-	maxQueued    = 1 << 20     // bytes of log waiting for stderr; past it lines are dropped
-	flushTimeout = time.Second // for what is queued at the end
+	maxQueued    = 1 << 20                // bytes of log that wait for glog; past it lines are dropped
+	lineCost     = 200                    // of a line that waits, in bytes, beside its text
+	flushTimeout = time.Second            // for what is queued at the end
+	lateAfter    = time.Second            // past it the log says so, because glog's time isn't the line's own
+	retryAfter   = 100 * time.Millisecond // a write to stderr that failed
 )
 
-// endOfLog is a line that glog never writes, because what a client sent is quoted.
-const endOfLog = "\x00\n"
+// logs is what waits for glog.
+var logs = newLogQueue()
 
-// A logQueue holds lines of the log on their way to stderr.
+// later queues log, a function that logs a line by glog and holds size bytes of text.
+// It never waits for glog.
+func later(size int, log func()) {
+	logs.put(logLine{log, size + lineCost, time.Now()})
+}
+
+// A logWriter is where net/http's complaints go.
+type logWriter struct{}
+
+func (logWriter) Write(p []byte) (int, error) {
+	text := string(p)
+	later(len(text), func() { glog.Error(text) })
+	return len(p), nil
+}
+
+// A logQueue holds lines on their way to glog.
 type logQueue struct {
-	pipe    *os.File      // glog writes here
-	written chan struct{} // closed when all is written that came before endOfLog
-
 	mu      sync.Mutex // guards the following
 	grown   sync.Cond  // lines or ended changed
-	lines   []byte     // whole lines
-	dropped int        // lines lost since the log last said so
-	ended   bool       // endOfLog came
+	lines   []logLine
+	size    int  // of the lines
+	dropped int  // lines, since the log last said so
+	ended   bool // nothing is put any more
 }
 
-// queueLog puts a queue between glog and stderr. It must be called before
-// anything logs. os.Stderr is glog's end of the queue from then on; the runtime's
-// own output, such as a panic's, still goes straight to stderr.
-func queueLog() (*logQueue, error) {
-	q, err := newLogQueue(os.Stderr)
-	if err != nil {
-		return nil, err
+type logLine struct {
+	log  func()
+	size int
+	at   time.Time
+}
+
+func newLogQueue() *logQueue {
+	q := new(logQueue)
+	q.grown.L = &q.mu
+	return q
+}
+
+func (q *logQueue) put(l logLine) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.size+l.size > maxQueued {
+		q.dropped++
+		return
 	}
-	signal.Ignore(syscall.SIGPIPE) // or the end of stderr's reader would be ours
-	os.Stderr = q.pipe
-	return q, nil
+	q.lines = append(q.lines, l)
+	q.size += l.size
+	q.grown.Signal()
 }
 
-// newLogQueue returns a queue to w.
-func newLogQueue(w io.Writer) (*logQueue, error) {
+// take returns the lines that wait, once there are any, and how many were dropped
+// after them. It returns none at the end. The memory of batch is used again.
+func (q *logQueue) take(batch []logLine) (lines []logLine, dropped int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.lines) == 0 && !q.ended {
+		q.grown.Wait()
+	}
+	clear(batch)
+	lines, q.lines = q.lines, batch[:0]
+	dropped, q.dropped = q.dropped, 0
+	q.size = 0
+	return lines, dropped
+}
+
+// end has handOn return when all is handed on.
+func (q *logQueue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.grown.Signal()
+}
+
+// maxKeptLines is the most lines whose memory a queue keeps.
+const maxKeptLines = 1 << 10
+
+// handOn hands the lines to glog until the end.
+func (q *logQueue) handOn() {
+	var batch []logLine
+	for {
+		var dropped int
+		if batch, dropped = q.take(batch); len(batch) == 0 {
+			return
+		}
+		if late := time.Since(batch[0].at); late > lateAfter {
+			glog.Warningf("the next %d lines are late, by up to %v", len(batch), late.Round(time.Millisecond))
+		}
+		for _, l := range batch {
+			l.log()
+		}
+		if dropped > 0 {
+			glog.Warningf("%d lines of the log were dropped", dropped)
+		}
+		if cap(batch) > maxKeptLines {
+			batch = nil
+		}
+	}
+}
+
+// startLog puts a pipe between glog and stderr, and has what is queued handed to glog.
+// flush waits until what was logged before it is written, for flushTimeout at most.
+// Nothing that is logged later is written. os.Stderr is glog's end of the pipe from
+// then on; the runtime's own output, such as a panic's, still goes straight to stderr.
+func startLog() (flush func(), err error) {
 	r, pipe, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	q := &logQueue{pipe: pipe, written: make(chan struct{})}
-	q.grown.L = &q.mu
-	go q.fill(r)
-	go q.drain(w)
-	return q, nil
+	signal.Ignore(syscall.SIGPIPE) // or the end of stderr's reader would be ours
+	stderr := os.Stderr
+	os.Stderr = pipe
+	written := make(chan struct{})
+	go func() {
+		logs.handOn()
+		glog.Flush()
+		pipe.Close()
+	}()
+	go func() {
+		passOn(stderr, r)
+		close(written)
+	}()
+	return func() {
+		logs.end()
+		select {
+		case <-written:
+		case <-time.After(flushTimeout):
+		}
+	}, nil
 }
 
-// flush waits until what was logged before it is written, for flushTimeout at
-// most. The pipe stays open: a handler that was cut may still log.
-func (q *logQueue) flush() {
-	go io.WriteString(q.pipe, endOfLog)
-	select {
-	case <-q.written:
-	case <-time.After(flushTimeout):
-	}
-}
-
-// fill moves lines from r, the pipe, to the queue, and never waits for stderr.
-func (q *logQueue) fill(r io.Reader) {
-	br := bufio.NewReaderSize(r, 64<<10) // more than glog's longest line
+// passOn writes what comes from r to w, to the last byte: what w takes only in part, as
+// a disk that is full, or not at all, is written on later.
+func passOn(w io.Writer, r io.Reader) {
+	b := make([]byte, 32<<10)
 	for {
-		line, err := br.ReadSlice('\n')
-		if err != nil && err != bufio.ErrBufferFull { // a longer line comes in pieces
-			return
-		}
-		q.mu.Lock()
-		switch {
-		case string(line) == endOfLog:
-			q.ended = true
-		case len(q.lines)+len(line) > maxQueued:
-			q.dropped++
-		default:
-			q.lines = append(q.lines, line...)
-		}
-		q.grown.Signal()
-		q.mu.Unlock()
-	}
-}
-
-// drain writes the queued lines to w, as many at once as there are. Where that
-// fails they are lost, but for the rest of a line that was begun.
-func (q *logQueue) drain(w io.Writer) {
-	var batch, begun []byte
-	for {
-		q.mu.Lock()
-		for len(q.lines) == 0 && !q.ended {
-			q.grown.Wait()
-		}
-		if len(q.lines) == 0 {
-			q.mu.Unlock()
-			close(q.written)
-			return
-		}
-		batch, q.lines = q.lines, batch[:0]
-		dropped := q.dropped // after the lines in batch
-		q.dropped = 0
-		q.mu.Unlock()
-
-		if len(begun) > 0 {
-			batch = append(begun, batch...)
-		}
-		if dropped > 0 {
-			// Not through glog, whose line might be dropped as well.
-			batch = fmt.Appendf(batch, "W%s %7d stderr.go:1] %d lines of the log were dropped while stderr took none\n",
-				time.Now().Format("0102 15:04:05.000000"), os.Getpid(), dropped)
-		}
-		n, _ := w.Write(batch)
-		lost := batch[n:]
-		if n > 0 && batch[n-1] != '\n' || n == 0 && len(begun) > 0 {
-			end := bytes.IndexByte(lost, '\n') + 1
-			begun, lost = bytes.Clone(lost[:end]), lost[end:]
-		} else {
-			begun = nil
-		}
-		if len(lost) > 0 {
-			q.mu.Lock()
-			q.dropped += bytes.Count(lost, []byte("\n"))
-			if dropped > 0 { // the last line lost said so
-				q.dropped += dropped - 1
+		n, err := r.Read(b)
+		for rest := b[:n]; len(rest) > 0; {
+			n, err := w.Write(rest)
+			if rest = rest[n:]; err != nil {
+				time.Sleep(retryAfter)
 			}
-			q.mu.Unlock()
 		}
-		if cap(batch) > 64<<10 {
-			batch = nil // don't keep what only a stall took
+		if err != nil {
+			return
 		}
 	}
 }
