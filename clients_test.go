@@ -230,3 +230,8 @@ func load(tb testing.TB, addr, request string, conns, streams int) (stop func() 
 		return requests.Load()
 	}
 }
+
+// testHead is the largest head that is taken in tests, in bytes: the default.
+const testHead = 64 << 10
+
+func testLimits() *limits { return newLimits(testHead, 0, false) }

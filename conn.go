@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +22,8 @@ import (
 type feed interface {
 	// feed takes received bytes from src, and puts what net/http is to read for them
 	// into dst. It returns how many it took and put.
-	feed(dst, src []byte) (nDst, nSrc int)
+	// An error comes after all that is to be put.
+	feed(dst, src []byte) (nDst, nSrc int, err error)
 
 	// take returns the head of r as it arrived, or nil where it isn't known. It is to
 	// be called once for each request, before anything else is done with it.
@@ -32,11 +35,16 @@ type feed interface {
 
 	// idle is called when no request is under way.
 	idle()
+
+	// close is called when the connection is closed.
+	close()
 }
 
 // A conn has a feed follow what net/http reads from it.
 type conn struct {
 	*thriftyConn
+	limits  *limits
+	place   *place                                        // nil in tests
 	tls     *tls.ConnectionState                          // of one that agreed on HTTP/2; else nil
 	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
 
@@ -44,9 +52,12 @@ type conn struct {
 	ahead   []byte      // over HTTP/2: what rest is received into
 	preface string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled atomic.Bool // a handler has had the request that is answered
+	size    int         // over HTTP/1: of the head that net/http reads, as limits.head counts
 
-	mu   sync.Mutex // guards feed: net/http may read while a handler runs
-	feed feed
+	mu     sync.Mutex // guards the following: net/http may read while a handler runs
+	feed   feed
+	cost   int // over HTTP/1: what is taken of limits.memory
+	closed bool
 }
 
 // preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
@@ -57,8 +68,8 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // frame, and then for the rest.
 const aheadBytes = 2 << 10
 
-func newConn(nc halfCloser, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
-	return &conn{thriftyConn: newThriftyConn(nc), refused: refused, preface: preface, feed: new(http1)}
+func newConn(nc halfCloser, l *limits, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
+	return &conn{thriftyConn: newThriftyConn(nc), limits: l, refused: refused, preface: preface, feed: new(http1)}
 }
 
 // Read returns what is due. Over HTTP/2 net/http never asks for more than the rest of a
@@ -87,18 +98,82 @@ func (c *conn) Read(p []byte) (int, error) {
 // handOn hands on to p what is received and due.
 func (c *conn) handOn(p []byte) (int, error) {
 	c.mu.Lock()
-	n, taken := c.feed.feed(p, c.rest)
+	n, taken, err := c.feed.feed(p, c.rest)
 	c.mu.Unlock()
 	c.rest = c.rest[taken:]
 	if len(c.rest) > 0 && c.ahead == nil {
 		c.rest = bytes.Clone(c.rest) // it may be in p
 	}
-	if c.preface != "" && n > 0 {
-		if err := c.awaitHTTP2(p[:n]); err != nil {
-			return 0, err
-		}
+	if n == 0 || err != nil {
+		return n, err
 	}
-	return n, nil
+	if c.preface != "" {
+		err = c.awaitHTTP2(p[:n])
+	}
+	if c.ahead == nil && !c.handled.Load() && err == nil {
+		err = c.admit(p[:n])
+	}
+	if err != nil {
+		n = 0
+	}
+	return n, err
+}
+
+// admit takes p for a part of a head of HTTP/1, which net/http reads next. net/http
+// bounds the bytes of a head, but not its fields, and not what all of them take.
+func (c *conn) admit(p []byte) error {
+	c.size += len(p) + fieldCost*bytes.Count(p, []byte("\n"))
+	cost := c.limits.cost(c.limits.head)
+	switch {
+	case c.size > c.limits.head+2*fieldCost: // neither the request line nor the empty line is a field
+		return c.refuse(http.StatusRequestHeaderFieldsTooLarge,
+			fmt.Sprintf("over %d bytes, each field counted %d longer than it is", c.limits.head, fieldCost))
+	case c.size <= smallHead || c.cost > 0 || cost == 0:
+		return nil
+	case !c.limits.memory.wait(cost):
+		c.limits.refused.add()
+		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cost = cost
+	if c.closed {
+		c.giveBack()
+	}
+	return nil
+}
+
+// giveBack gives back what is taken of the shared memory.
+func (c *conn) giveBack() {
+	if c.cost > 0 {
+		c.limits.memory.giveBack(c.cost)
+		c.cost = 0
+	}
+}
+
+// refuse answers in net/http's stead, which reads a head and so has nothing to write.
+// It returns an error on which net/http closes the connection and says nothing.
+func (c *conn) refuse(status int, why string) error {
+	again := ""
+	if status == http.StatusServiceUnavailable {
+		again = "Retry-After: 1\r\n"
+	}
+	text := http.StatusText(status)
+	c.SetWriteDeadline(time.Now().Add(lingerTimeout))
+	fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n%s\r\n%d %s: %s\n",
+		status, text, again, status, text, why)
+	c.CloseWrite()
+	return os.ErrDeadlineExceeded
+}
+
+// Close gives back what the connection has of what is shared.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.giveBack()
+	c.feed.close()
+	c.mu.Unlock()
+	return c.thriftyConn.Close()
 }
 
 // awaitHTTP2 takes p, handed on next, for a part of HTTP/2's preface. Where TLS agreed
@@ -114,7 +189,7 @@ func (c *conn) awaitHTTP2(p []byte) error {
 		after = ""
 	case after == "":
 		c.mu.Lock()
-		c.feed = newHTTP2()
+		c.feed = newHTTP2(c.limits)
 		c.mu.Unlock()
 		c.ahead = make([]byte, aheadBytes)
 		c.refused = nil // HTTP/2 refuses in frames
@@ -189,11 +264,20 @@ func takeHead(r *http.Request) *head {
 	return c.feed.take(r)
 }
 
-// noteIdle is an http.Server's ConnState.
-func noteIdle(nc net.Conn, state http.ConnState) {
-	if c := connOf(nc); c != nil && state == http.StateIdle {
+// noteState is an http.Server's ConnState.
+func noteState(nc net.Conn, state http.ConnState) {
+	c := connOf(nc)
+	if c == nil || state != http.StateActive && state != http.StateIdle {
+		return
+	}
+	if c.place != nil {
+		c.place.note(state == http.StateActive)
+	}
+	if state == http.StateIdle {
 		c.handled.Store(false)
+		c.size = 0
 		c.mu.Lock()
+		c.giveBack()
 		c.feed.idle()
 		c.mu.Unlock()
 	}

@@ -19,7 +19,7 @@ func TestIdleMemory(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{testCert()}, NextProtos: []string{"h2", "http/1.1"}}
 	large := strings.Repeat("a", size)
 	measure := func(ln net.Listener, useTLS, http2 bool) int {
-		srv := newServer(newHandler("local"))
+		srv := newServer(newHandler("local"), testHead)
 		go srv.Serve(ln)
 		defer srv.Close()
 		before := heapBytes()
@@ -62,9 +62,9 @@ func TestIdleMemory(t *testing.T) {
 	}{{"HTTP/1", false, false, 1 << 10}, {"HTTP/1 over TLS", true, false, 3 << 10}, {"HTTP/2", false, true, 8 << 10}, {"HTTP/2 over TLS", true, true, 16 << 10}} {
 		holdMore(t, kind.name, kind.most, func() int {
 			if kind.useTLS {
-				return measure(newListener(listen(), config), true, kind.http2) - measure(tls.NewListener(listen(), config), true, kind.http2)
+				return measure(newListener(listen(), config, testLimits()), true, kind.http2) - measure(tls.NewListener(listen(), config), true, kind.http2)
 			}
-			return measure(newListener(listen(), nil), false, kind.http2) - measure(listen(), false, kind.http2)
+			return measure(newListener(listen(), nil, testLimits()), false, kind.http2) - measure(listen(), false, kind.http2)
 		})
 	}
 }
@@ -101,7 +101,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestLinger(t *testing.T) {
 	e := new(endless)
 	before := time.Now()
-	newConn(e, nil).CloseWrite()
+	newConn(e, testLimits(), nil).CloseWrite()
 	if e.read.Before(before) || e.read.After(time.Now().Add(lingerTimeout)) {
 		t.Errorf("the deadline is %v, from %v on", e.read, before)
 	}
@@ -112,7 +112,7 @@ func TestLinger(t *testing.T) {
 
 // The end of what a client sends comes after what the feed held back.
 func TestEndAfterRest(t *testing.T) {
-	c := newConn(&lastRead{bytes: forged + forged}, nil)
+	c := newConn(&lastRead{bytes: forged + forged}, testLimits(), nil)
 	p := make([]byte, 4096)
 	if n, err := c.Read(p); string(p[:n]) != forged || err != nil {
 		t.Fatalf("%q, %v", p[:n], err)

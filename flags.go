@@ -20,6 +20,8 @@ var (
 	addr        = flags.String("addr", "127.0.0.1:8000", "listen `address`; port 0 picks a free one, and the log names it")
 	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it")
 	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
+	maxHead     = flags.Int("maxhead", 65536, "largest head of a request, in `bytes`, each field counted 32 longer than it is")
+	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is as many as GOMEMLIMIT bears, and without one no limit")
 	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
 	drain       = flags.Duration("drain", 0, "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see")
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
@@ -93,6 +95,10 @@ func parseFlags(args []string) (status int, ok bool) {
 		return fail(2, "-pprof %q: want local, all or none", *pprofAccess), false
 	case *blockRate < 0 || *mutexRate < 0:
 		return fail(2, "-blockprofilerate %d, -mutexprofilefraction %d: want 0 or more", *blockRate, *mutexRate), false
+	case *maxHead < 1024 || *maxHead > 16<<20:
+		return fail(2, "-maxhead %d: want 1024 to %d", *maxHead, 16<<20), false
+	case *maxConns < 0:
+		return fail(2, "-maxconns %d: want 0 or more", *maxConns), false
 	case *drain < 0:
 		return fail(2, "-drain %v: want 0 or more", *drain), false
 	}

@@ -22,3 +22,10 @@ func (f frame) has(flag byte) bool { return f[4]&flag != 0 }
 func (f frame) stream() int        { return int(f[5]&0x7f)<<24 | int(f[6])<<16 | int(f[7])<<8 | int(f[8]) }
 
 func (f frame) setLength(n int) { f[0], f[1], f[2] = byte(n>>16), byte(n>>8), byte(n) }
+
+// continuation returns a CONTINUATION frame that ends a block.
+func continuation(stream int, fragment []byte) frame {
+	f := frame{0, 0, 0, continuationFrame, endHeaders, byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream)}
+	f.setLength(len(fragment))
+	return append(f, fragment...)
+}

@@ -44,11 +44,11 @@ func TestH2spec(t *testing.T) {
 		}
 		switch {
 		case i%2 == 0:
-			ln = newListener(ln, over)
+			ln = newListener(ln, over, testLimits())
 		case over != nil:
 			ln = tls.NewListener(ln, over)
 		}
-		srv := newServer(newHandler("none"))
+		srv := newServer(newHandler("none"), testHead)
 		srv.ErrorLog.SetOutput(io.Discard)
 		defer srv.Close()
 		go srv.Serve(ln)

@@ -23,24 +23,23 @@ const (
 	requestTimeout  = 30 * time.Second  // to send the whole request
 	responseTimeout = 30 * time.Second  // to take the response
 	idleTimeout     = 120 * time.Second // between requests
-	maxHeadBytes    = 1 << 20           // taken surely; net/http takes up to 8192 more
 	maxStreams      = 100               // requests at once on a connection of HTTP/2
 )
 
-// maxFieldBytes is the largest head that net/http takes over HTTP/2, in bytes as RFC
-// 9113 section 6.5.2 counts.
-const maxFieldBytes = maxHeadBytes + 10*32
+// http2Slack is what net/http takes over HTTP/2 beyond MaxHeaderBytes.
+const http2Slack = 10 * fieldCost
 
 // newServer returns a server of h within the limits above, for HTTP/1 and HTTP/2,
-// the latter by prior knowledge too. It is to serve a newListener.
-func newServer(h *handler) *http.Server {
+// the latter by prior knowledge too, with heads of maxHead bytes. It is to serve a
+// newListener.
+func newServer(h *handler, maxHead int) *http.Server {
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      responseTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeadBytes,
+		MaxHeaderBytes:    maxHead + markerSize - http2Slack, // over HTTP/1 4096 more, but the conn takes less
 		ErrorLog:          log.New(logWriter{}, "", 0),
 		Protocols:         new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
@@ -51,7 +50,7 @@ func newServer(h *handler) *http.Server {
 		},
 
 		ConnContext: withConn,
-		ConnState:   noteIdle,
+		ConnState:   noteState,
 
 		// OPTIONS * is for our handler as well, so that it gets into the log.
 		DisableGeneralOptionsHandler: true,
@@ -145,7 +144,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if glog.V(logLevel(r)) {
 		defer rec.log(r, time.Now()) // after a panic too
 	}
-	if !strings.HasPrefix(r.URL.Path, "/") { // such as *, which ServeMux would answer itself
+	if rec.head != nil && rec.head.refused {
+		w.Header().Set("Retry-After", "1")
+		http.Error(rec, "no memory for another request like this; try again", http.StatusServiceUnavailable)
+	} else if !strings.HasPrefix(r.URL.Path, "/") { // such as *, which ServeMux would answer itself
 		notFound(rec, r)
 	} else {
 		h.mux.ServeHTTP(rec, r)

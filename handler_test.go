@@ -19,8 +19,8 @@ import (
 func testServer(t *testing.T, h *handler) string {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
-	ts.Config = newServer(h)
-	ts.Listener = newListener(ts.Listener, nil)
+	ts.Config = newServer(h, testHead)
+	ts.Listener = newListener(ts.Listener, nil, testLimits())
 	ts.Start()
 	t.Cleanup(ts.Close)
 	return ts.Listener.Addr().String()
@@ -169,11 +169,16 @@ func TestPprofAccess(t *testing.T) {
 func TestHeadLimit(t *testing.T) {
 	addr := testServer(t, newHandler("local"))
 	const begin, end = "GET /hello HTTP/1.1\r\nHost: test\r\nX: ", "\r\n\r\n"
-	for over, status := range map[int]int{0: 200, 8193: 431} {
-		value := bytes.Repeat([]byte("a"), maxHeadBytes-len(begin+end)+over)
-		res, _, _ := roundTrip(t, addr, "GET", begin+string(value)+end)
-		if res.StatusCode != status {
-			t.Errorf("head of 1 MiB and %d bytes: status %d, want %d", over, res.StatusCode, status)
+	for over, status := range map[int]int{0: 200, 1: 431} {
+		left := testHead - len(begin+end) - 2*fieldCost + over
+		tiny := strings.Repeat("\r\na:", left/(fieldCost+len("\r\na:"))) // fields
+		for _, fields := range []string{"", tiny} {
+			more := left - len(fields)/len("\r\na:")*(fieldCost+len("\r\na:"))
+			raw := begin + strings.Repeat("a", more) + fields + end
+			res, _, _ := roundTrip(t, addr, "GET", raw)
+			if res.StatusCode != status {
+				t.Errorf("head %d bytes over the limit, of %d bytes: status %d, want %d", over, len(raw), res.StatusCode, status)
+			}
 		}
 	}
 }
@@ -197,8 +202,8 @@ func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	h := newHandler("local")
 	h.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
-	srv := newServer(h)
-	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "glog.logBridge" {
+	srv := newServer(h, testHead)
+	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "main.logWriter" {
 		t.Errorf("net/http logs to %s", got)
 	}
 	srv.ErrorLog.SetOutput(&log)
@@ -236,7 +241,7 @@ func (c closable) Close() error {
 
 // An HTTP/2 client that doesn't read is let go in time.
 func TestStalledHTTP2Write(t *testing.T) {
-	srv := newServer(newHandler("none"))
+	srv := newServer(newHandler("none"), testHead)
 	srv.HTTP2.WriteByteTimeout /= 300
 	client, server := net.Pipe()
 	defer client.Close()
@@ -244,7 +249,7 @@ func TestStalledHTTP2Write(t *testing.T) {
 	clients := make(stage, 1)
 	clients <- closable{halfClosingPipe{server}, closed}
 	defer close(clients)
-	go srv.Serve(listener{clients})
+	go srv.Serve(listener{clients, testLimits()})
 	io.WriteString(client, preface+"\x00\x00\x00\x04\x00\x00\x00\x00\x00") // SETTINGS
 	<-ctx.Done()
 	if ctx.Err() != context.Canceled {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,10 @@ import (
 type head struct {
 	text   []byte  // the request line and the field lines, each ended by \n
 	fields []field // in order, with pseudo-fields; of net/http's view too
+
+	memory  *budget // that the head is taken from, over HTTP/2
+	cost    int     // of it, in bytes
+	refused bool    // for want of it
 }
 
 type field struct{ name, value string }
@@ -36,9 +41,15 @@ const (
 
 // free gives h back, or nil.
 func (h *head) free() {
-	if h != nil && cap(h.text) <= maxPooledText && cap(h.fields) <= maxPooledFields {
+	if h == nil {
+		return
+	}
+	if h.memory != nil {
+		h.memory.giveBack(h.cost)
+	}
+	if cap(h.text) <= maxPooledText && cap(h.fields) <= maxPooledFields {
 		clear(h.fields)
-		h.text, h.fields = h.text[:0], h.fields[:0]
+		*h = head{text: h.text[:0], fields: h.fields[:0]}
 		heads.Put(h)
 	}
 }
@@ -59,6 +70,22 @@ func (h *head) isOf(r *http.Request) bool {
 		}
 	}
 	return true
+}
+
+// replaceIn has r hold no copy of h, if that is large, but what the log says of it: r may
+// be held for long.
+func (h *head) replaceIn(r *http.Request) {
+	if h == nil || cap(h.text) <= smallHead && len(h.fields)*fieldCost <= smallHead && h.cost <= streamCost {
+		return
+	}
+	agent := r.UserAgent()
+	r.Header = http.Header{"User-Agent": {strings.Clone(agent[:min(len(agent), maxLoggedAgent)])}}
+	r.URL = new(url.URL)
+	for _, f := range h.fields {
+		if f.name == ":path" {
+			r.RequestURI = f.value
+		}
+	}
 }
 
 // orView returns h, or where that is nil the head of r as net/http hands it over: the

@@ -41,8 +41,8 @@ func TestHelloJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(newHandler("local"))
-	go srv.Serve(newListener(ln, &tls.Config{Certificates: []tls.Certificate{testCert()}, MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}))
+	srv := newServer(newHandler("local"), testHead)
+	go srv.Serve(newListener(ln, &tls.Config{Certificates: []tls.Certificate{testCert()}, MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, testLimits()))
 	defer srv.Close()
 	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "example.com",
 		NextProtos: []string{"http/1.1"}, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}})

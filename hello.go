@@ -29,7 +29,10 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusOK
 		delay  time.Duration
 		err    error
+		json   = prefersJSON(r.Header["Accept"])
+		query  = r.URL.RawQuery
 	)
+	rec.head.replaceIn(r)
 	// net/http counts the time to take the response from the end of the head. Over
 	// HTTP/2 it resets the stream then, even if there is no response yet.
 	if r.ContentLength != 0 {
@@ -37,7 +40,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		status, err = dropBody(r)
 	}
 	if err == nil {
-		status, delay, err = asked(r.URL.RawQuery)
+		status, delay, err = asked(query)
 	}
 	if r.ContentLength != 0 || delay > 0 {
 		control.SetWriteDeadline(time.Now().Add(delay + responseTimeout))
@@ -58,7 +61,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		rec.begin(status, textType, 0)
 		fmt.Fprintln(rec, err)
-	case prefersJSON(r.Header["Accept"]):
+	case json:
 		if rec.begin(status, jsonType, 0) {
 			shown.writeJSON(rec, r, h.hostname[0])
 		}

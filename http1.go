@@ -9,9 +9,9 @@ import (
 // each request begin and end (RFC 9112).
 
 // An http1 is a feed that keeps the head of the request that net/http reads next,
-// or is reading. It hands on every byte as it came, but never the end of a head
-// together with what follows: there it waits for take, and so for net/http's own word
-// on how the body is framed. A body that isn't framed strictly by the book may end
+// or is reading. It hands on every byte as it came, but never the end of a head or body
+// together with what follows. After a head it waits for take, and so for net/http's own
+// word on how the body is framed. A body that isn't framed strictly by the book may end
 // elsewhere for net/http. After one, nothing is kept for the rest of the connection.
 type http1 struct {
 	phase  phase
@@ -40,9 +40,9 @@ const maxAhead = 11
 // maxEmpty is how much of empty lines is told, in bytes.
 const maxEmpty = 8
 
-func (h *http1) feed(dst, src []byte) (nDst, nSrc int) {
+func (h *http1) feed(dst, src []byte) (nDst, nSrc int, err error) {
 	n := h.follow(src[:min(len(dst), len(src))])
-	return copy(dst, src[:n]), n
+	return copy(dst, src[:n]), n, nil
 }
 
 // follow takes note of p, received next, and returns how much of it is to be handed
@@ -63,12 +63,14 @@ func (h *http1) follow(p []byte) (n int) {
 			n += int(in)
 			if h.left -= in; h.left == 0 {
 				h.phase = inHead
+				return n
 			}
 		case inChunked:
 			in, ended, odd := h.chunks.follow(p[n:])
 			n += in
 			if ended {
 				h.phase, h.chunks = inHead, chunks{}
+				return n
 			} else if odd {
 				h.lose()
 			}
@@ -143,7 +145,10 @@ func (h *http1) take(r *http.Request) *head {
 	}
 	ahead := h.ahead
 	h.ahead = h.ahead[:0]
-	if h.follow(ahead) < len(ahead) {
+	for len(ahead) > 0 && h.phase != headRead {
+		ahead = ahead[h.follow(ahead):]
+	}
+	if len(ahead) > 0 {
 		h.lose()
 	}
 	return taken
@@ -151,6 +156,8 @@ func (h *http1) take(r *http.Request) *head {
 
 // idle has nothing to do: what is kept is the next request's.
 func (h *http1) idle() {}
+
+func (h *http1) close() { h.lose() }
 
 // firstLine returns the first line of what net/http answers by itself, or what there
 // is of it, with empty lines that came before it. It is nil where it isn't known.

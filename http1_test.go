@@ -232,7 +232,7 @@ func TestReadAhead(t *testing.T) {
 		read := func(size int, want string) {
 			t.Helper()
 			dst := make([]byte, size)
-			nDst, nSrc := h.feed(dst, []byte(src))
+			nDst, nSrc, _ := h.feed(dst, []byte(src))
 			if got := string(dst[:nDst]); got != want || nSrc != nDst {
 				t.Fatalf("%q, %d taken, want %q", got, nSrc, want)
 			}
@@ -244,7 +244,7 @@ func TestReadAhead(t *testing.T) {
 				read(1, head[:1])
 			}
 			if got := h.take(r); got == nil || string(got.text) != text(head) {
-				t.Fatalf("head %d: %q", i, got)
+				t.Fatalf("head %d: %q", i, got.text)
 			}
 			if !early {
 				read(1, head[:1])
@@ -253,7 +253,7 @@ func TestReadAhead(t *testing.T) {
 		}
 		read(1, "")
 		if got := h.take(r); string(got.text) != text(head) {
-			t.Fatalf("last head: %q", got)
+			t.Fatalf("last head: %q", got.text)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"math"
+	"io"
 	"net/http"
 	"slices"
 
@@ -25,7 +25,13 @@ type http2 struct {
 	skipped bool   // the block isn't decoded
 	block   []byte // as much as has come, where it ends in a later frame
 	head    *head  // of the block, where it is a request's
-	size    int    // of the block's fields
+	request bool   // the block is a request's
+	size    int    // of its fields
+	taken   int    // of the shared memory, for a block that is large or doesn't end with its frame
+
+	limits *limits
+	own    *budget // for small heads on few streams
+	ended  bool    // net/http gets no more than what is to be handed on
 
 	records records // of requests that no handler has yet
 }
@@ -37,14 +43,14 @@ const tableSize = 4096
 // asked what is taken (RFC 9113 section 4.2), and a marker.
 const maxFrame = 16<<10 + 128
 
-func newHTTP2() *http2 {
-	h := new(http2)
+func newHTTP2(l *limits) *http2 {
+	h := &http2{limits: l, own: newBudget(ownMemory)}
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
-	h.decoder.SetMaxStringLength(maxFieldBytes)
+	h.decoder.SetMaxStringLength(l.head + markerSize) // as net/http
 	return h
 }
 
-func (h *http2) feed(dst, src []byte) (nDst, nSrc int) {
+func (h *http2) feed(dst, src []byte) (nDst, nSrc int, err error) {
 	for nDst < len(dst) {
 		switch {
 		case len(h.out) > 0:
@@ -53,18 +59,23 @@ func (h *http2) feed(dst, src []byte) (nDst, nSrc int) {
 				h.out = nil
 			}
 			nDst += n
-		case nSrc == len(src):
-			return nDst, nSrc
+		case nSrc == len(src) && !(h.ended && h.passing == 0):
+			return nDst, nSrc, nil
 		case h.passing > 0:
 			n := copy(dst[nDst:], src[nSrc:nSrc+min(h.passing, len(src)-nSrc)])
 			h.passing -= n
 			nDst += n
 			nSrc += n
+		case h.ended:
+			if nDst == 0 {
+				err = io.EOF
+			}
+			return nDst, nSrc, err
 		default:
 			nSrc += h.gather(src[nSrc:])
 		}
 	}
-	return nDst, nSrc
+	return nDst, nSrc, nil
 }
 
 // gather takes a frame's bytes from p. Frames of a header block are handed on whole,
@@ -86,6 +97,13 @@ func (h *http2) gather(p []byte) (n int) {
 			h.passing = h.frame.length()
 			h.handOn()
 			return n
+		case h.taken == 0 && (h.frame.length() > smallHead || !h.frame.has(endHeaders)):
+			if cost := h.limits.cost(h.limits.head); h.limits.memory.try(cost) {
+				h.taken = cost
+			} else {
+				h.refuse()
+				return n
+			}
 		}
 	}
 	in := min(frameHeader+h.frame.length()-len(h.frame), len(p)-n)
@@ -93,11 +111,18 @@ func (h *http2) gather(p []byte) (n int) {
 	if len(h.frame) == frameHeader+h.frame.length() {
 		if !h.decode() {
 			h.lose()
-		} else {
+		} else if !h.ended {
 			h.handOn()
 		}
 	}
 	return n + in
+}
+
+// refuse ends the connection for want of memory.
+func (h *http2) refuse() {
+	h.limits.refused.add()
+	h.close()
+	h.frame, h.ended = nil, true
 }
 
 // handOn has the frame handed on. Its memory is used for the next, unless it's large.
@@ -111,11 +136,29 @@ func (h *http2) handOn() {
 // maxKeptFrame is the size up to which the memory of frames is used again.
 const maxKeptFrame = 1 << 10
 
-// lose gives up on the connection.
+// lose gives up on the connection, which ends after the frame, by net/http's own
+// answer to it or else by ours: heads that aren't followed aren't bounded.
 func (h *http2) lose() {
-	h.block, h.head = nil, nil
+	h.passing = frameHeader + h.frame.length() - len(h.frame)
 	h.handOn()
-	h.passing = math.MaxInt
+	h.close()
+	h.ended = true
+}
+
+// close lets go of what the connection holds.
+func (h *http2) close() {
+	h.head.free()
+	h.block, h.head = nil, nil
+	h.giveBack()
+	h.records.drop()
+}
+
+// giveBack gives back what is taken for a block.
+func (h *http2) giveBack() {
+	if h.taken > 0 {
+		h.limits.memory.giveBack(h.taken)
+		h.taken = 0
+	}
 }
 
 // decode takes the part of a header block that the frame has, and decodes the block
@@ -145,7 +188,7 @@ func (h *http2) decode() bool {
 			h.block = append(h.block, fragment...)
 			fragment = h.block
 		}
-		if len(fragment) > 2*maxFieldBytes { // net/http goes on if they hold no fields
+		if len(fragment) > 2*(h.limits.head+markerSize) { // net/http goes on if they hold no fields
 			return false
 		}
 	}
@@ -163,6 +206,7 @@ func (h *http2) decode() bool {
 		}
 	}
 	h.stream, h.block = 0, nil
+	h.giveBack()
 	return true
 }
 
@@ -180,16 +224,15 @@ var indexedMethod = []byte{0x82}
 // takes for a request after an error in the first.
 func (h *http2) begin() {
 	h.size = 0
-	if h.stream%2 == 1 && h.stream > h.last {
+	if h.request = h.stream%2 == 1 && h.stream > h.last; h.request {
 		h.head = newHead()
 	}
-	h.decoder.SetEmitEnabled(h.head != nil)
+	h.decoder.SetEmitEnabled(h.request)
 }
 
-// keep keeps a field of a request, unless its head is more than net/http takes, or would
-// be with the marker: net/http wants half a frame's length left before the frame.
+// keep keeps a field of a request, unless net/http is to refuse its head.
 func (h *http2) keep(f hpack.HeaderField) {
-	if h.size += int(f.Size()); h.size > maxFieldBytes-maxFrame {
+	if h.size += int(f.Size()); h.size > h.limits.head {
 		h.head.free()
 		h.head = nil
 		h.decoder.SetEmitEnabled(false)
@@ -199,21 +242,62 @@ func (h *http2) keep(f hpack.HeaderField) {
 }
 
 // end ends a block with a frame that ends with padding. If it is a request's, it is
-// recorded and marked.
+// marked, and recorded unless net/http refuses it.
 func (h *http2) end(padding int) {
 	h.last = max(h.last, h.stream)
-	if h.head == nil {
+	if !h.request {
 		return
 	}
 	marker := h.records.nextMarker()
 	if h.frame.length()+len(marker) <= maxFrame {
 		h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
 		h.frame.setLength(len(h.frame) - frameHeader)
-		h.records.put(h.head, h.size)
 	} else {
-		h.head.free()
+		// A frame of its own has net/http end the connection where the block is
+		// malformed and it would reset the stream.
+		h.frame[4] &^= endHeaders
+		h.frame = append(h.frame, continuation(h.stream, marker)...)
 	}
+	h.record()
 	h.head = nil
+}
+
+// record records the head of the block, or, where there is no memory for it, that it is
+// refused.
+func (h *http2) record() {
+	if h.head == nil {
+		return
+	}
+	if h.size > smallHead { // not in memory for more
+		large := h.head
+		h.head = &head{fields: slices.Clone(large.fields)}
+		large.free()
+	}
+	h.giveBack()
+	if !h.charge(streamCost + h.limits.cost(h.size)) {
+		h.head.free()
+		h.head, h.size = &head{refused: true}, 0
+		if !h.charge(streamCost) {
+			h.refuse()
+			return
+		}
+		h.limits.refused.add()
+	}
+	h.records.put(h.head, h.size)
+}
+
+// charge takes cost bytes of memory for the head of the block.
+func (h *http2) charge(cost int) bool {
+	h.head.cost = cost
+	switch {
+	case h.own.try(cost):
+		h.head.memory = h.own
+	case h.limits.memory.try(cost):
+		h.head.memory = h.limits.memory
+	default:
+		return false
+	}
+	return true
 }
 
 func (h *http2) take(r *http.Request) *head { return h.records.take(r) }

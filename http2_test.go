@@ -221,11 +221,11 @@ var http2Corpus = []struct {
 		frameOf(resetFrame, 0, 1, "\x00\x00\x00\x08") + frameOf(headersFrame, endHeaders, 3, block(asked4...)) + request(5, indexed(62)),
 		map[int]string{5: shown4 + "x: 1\n"}},
 	{"a frame too large for a marker", frameOf(headersFrame, endHeaders|endStream, 1, block(asked4...), block(added("x", "1"), literal("large", strings.Repeat("a", 16460)))) + request(3, indexed(62)),
-		map[int]string{1: "GET /hello HTTP/2.0\n:authority: test\nlarge: " + strings.Repeat("a", 16460) + "\nx: 1\n", 3: shown4 + "x: 1\n"}},
+		map[int]string{1: shown4 + "x: 1\nlarge: " + strings.Repeat("a", 16460) + "\n", 3: shown4 + "x: 1\n"}},
 	{"a frame just small enough for one", frameOf(headersFrame, endHeaders|endStream, 1, block(asked4...), block(literal("large", strings.Repeat("a", 16456)))) + request(3),
 		map[int]string{1: shown4 + "large: " + strings.Repeat("a", 16456) + "\n", 3: shown4}},
-	{"a large head", cutIntoFrames(1, 16000, block(asked4...)+block(added("x", "1"), literal("large", strings.Repeat("a", 100000)))) + request(3, indexed(62)),
-		map[int]string{1: shown4 + "x: 1\nlarge: " + strings.Repeat("a", 100000) + "\n", 3: shown4 + "x: 1\n"}},
+	{"a large head", cutIntoFrames(1, 16000, block(asked4...)+block(added("x", "1"), literal("large", strings.Repeat("a", 60000)))) + request(3, indexed(62)),
+		map[int]string{1: shown4 + "x: 1\nlarge: " + strings.Repeat("a", 60000) + "\n", 3: shown4 + "x: 1\n"}},
 
 	{"an upper-case name", request(1, added("X-Upper", "1"), added("x", "2")) + request(3, indexed(62)), map[int]string{1: "refused", 3: shown4 + "x: 2\n"}},
 	{"a bad value", request(1, added("x", "a\nb"), added("y", "2")) + request(3, indexed(62)), map[int]string{1: "refused", 3: shown4 + "y: 2\n"}},
@@ -238,9 +238,10 @@ var http2Corpus = []struct {
 	{"a head over the limit", cutIntoFrames(1, 16000, block(asked4...)+block(added("x", "1"), added("y", strings.Repeat("a", 4000)), added("z", "2"))+strings.Repeat(block(indexed(63)), 300)) + request(3, indexed(62)),
 		map[int]string{1: "refused", 3: shown4 + "z: 2\n"}},
 
-	{"a head that its marker would bring over the limit", cutIntoFrames(1, 16000, nearLimit(40)) + request(3), map[int]string{1: "as by net/http", 3: shown4}},
-	{"a last frame that its marker would bring over the limit", cutIntoFrames(1, len(nearLimit(10))/70, nearLimit(10)) + request(3),
-		map[int]string{1: "as by net/http", 3: shown4}},
+	{"a head at the limit", cutIntoFrames(1, 16000, nearLimit(0)) + request(3), map[int]string{1: shownNearLimit(0), 3: shown4}},
+	{"a head one byte over the limit", cutIntoFrames(1, 16000, nearLimit(-1)) + request(3), map[int]string{1: "refused", 3: shown4}},
+	{"a head at the limit with a last frame that is twice what is left", cutIntoFrames(1, len(nearLimit(10))/70, nearLimit(10)) + request(3),
+		map[int]string{1: shownNearLimit(10), 3: shown4}},
 
 	{"HEADERS on stream 0", request(0), map[int]string{0: "refused"}},
 	{"HEADERS on an even stream", request(2), map[int]string{0: "refused"}},
@@ -281,8 +282,15 @@ func TestHTTP2Streams(t *testing.T) {
 
 // nearLimit returns a block whose fields are so many bytes from too large.
 func nearLimit(left int) string {
-	const others = len(":scheme"+"http"+":path"+"/hello"+":method"+"GET"+":authority"+"test"+"large") + 5*32
-	return block(asked4...) + block(literal("large", strings.Repeat("a", maxFieldBytes-others-left)))
+	return block(asked4...) + block(literal("large", largeValue(left)))
+}
+
+// shownNearLimit returns what such a request is shown.
+func shownNearLimit(left int) string { return shown4 + "large: " + largeValue(left) + "\n" }
+
+func largeValue(left int) string {
+	const others = len(":scheme"+"http"+":path"+"/hello"+":method"+"GET"+":authority"+"test"+"large") + 5*fieldCost
+	return strings.Repeat("a", testHead-others-left)
 }
 
 // cutIntoFrames returns block in frames of n bytes.
@@ -308,9 +316,12 @@ func serveHTTP2(tb testing.TB) (ours, stock string) {
 			tb.Fatal(err)
 		}
 		if name == ours {
-			ln = newListener(ln, nil)
+			ln = newListener(ln, nil, testLimits())
 		}
-		srv := newServer(newHandler("none"))
+		srv := newServer(newHandler("none"), testHead)
+		if name == stock {
+			srv.MaxHeaderBytes -= markerSize // it gets none
+		}
 		srv.ErrorLog.SetOutput(io.Discard)
 		tb.Cleanup(func() { srv.Close() })
 		go srv.Serve(ln)
@@ -344,9 +355,7 @@ func TestHTTP2(t *testing.T) {
 					t.Errorf("the next shows %q", got[0][next])
 				}
 				for stream, want := range test.want {
-					if want == "as by net/http" {
-						want = got[1][stream]
-					} else if want == "refused" {
+					if want == "refused" {
 						want = got[1][stream]
 						if stream > 0 && !strings.HasPrefix(want, "RST_STREAM") && !strings.HasPrefix(want, "4") {
 							t.Errorf("stream %d gets %q of net/http alone", stream, want)
@@ -391,9 +400,9 @@ func TestHTTP2IdleMemory(t *testing.T) {
 func TestMarked(t *testing.T) {
 	head := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), "\x00\x00")
 	rest := frameOf(dataFrame, 0, 1, "body") + frameOf(headersFrame, endHeaders|endStream, 1, block(added("x", "trailer"))) + frameOf(0xbe, 0, 1)
-	h, dst := newHTTP2(), make([]byte, 4096)
-	nDst, _ := h.feed(dst, []byte(head+rest))
-	want := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), block(literal(marker, "1")), "\x00\x00") + rest
+	h, dst := newHTTP2(testLimits()), make([]byte, 4096)
+	nDst, _, _ := h.feed(dst, []byte(head+rest))
+	want := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), block(literal(marker, "1000000000000000001")), "\x00\x00") + rest
 	if got := string(dst[:nDst]); got != want {
 		t.Errorf("handed on is\n%q, want\n%q", got, want)
 	}
@@ -402,9 +411,9 @@ func TestMarked(t *testing.T) {
 // What net/http won't take is not gathered for it.
 func TestFrameTooLarge(t *testing.T) {
 	for _, kind := range []byte{headersFrame, dataFrame} {
-		h, dst := newHTTP2(), make([]byte, 100)
+		h, dst := newHTTP2(testLimits()), make([]byte, 100)
 		src := frameOf(kind, endHeaders, 1, strings.Repeat("a", maxFrame+1))[:50]
-		if nDst, nSrc := h.feed(dst, []byte(src)); nSrc != 50 || string(dst[:nDst]) != src {
+		if nDst, nSrc, _ := h.feed(dst, []byte(src)); nSrc != 50 || string(dst[:nDst]) != src {
 			t.Errorf("%d of 50 bytes are handed on: %q", nDst, dst[:nDst])
 		}
 	}
@@ -413,27 +422,27 @@ func TestFrameTooLarge(t *testing.T) {
 // Nor is a block gathered without end, of changes of the table's size, which net/http
 // doesn't count.
 func TestEndlessBlock(t *testing.T) {
-	h, dst := newHTTP2(), make([]byte, 20000)
+	h, dst := newHTTP2(testLimits()), make([]byte, 20000)
 	fragment := strings.Repeat("\x20", 16000)
 	h.feed(dst, []byte(frameOf(headersFrame, 0, 1, fragment)))
-	for i := range 3 * maxFieldBytes / len(fragment) {
+	for i := range 3 * testHead / len(fragment) {
 		src := frameOf(continuationFrame, 0, 1, fragment)
-		if nDst, _ := h.feed(dst, []byte(src)); string(dst[:nDst]) != src {
+		if nDst, _, err := h.feed(dst, []byte(src)); string(dst[:nDst]) != src && err == nil {
 			t.Fatalf("frame %d is not handed on", i)
 		}
 	}
-	if len(h.block) > 0 {
-		t.Errorf("%d bytes are held", len(h.block))
+	if _, _, err := h.feed(dst, nil); err != io.EOF || len(h.block) > 0 || h.taken > 0 {
+		t.Errorf("%v, %d bytes are held", err, len(h.block))
 	}
 }
 
 // Nor is a head over the limit kept, of a small field referred to often.
 func TestHeadOverLimitIsNotKept(t *testing.T) {
-	for fields, want := range map[int]int{200: 1, 300: 0} {
-		h := newHTTP2()
+	for fields, want := range map[int]int{14: 1, 18: 0} {
+		h := newHTTP2(testLimits())
 		dst := make([]byte, 100000)
 		h.feed(dst, []byte(request(1, added("x", strings.Repeat("a", 4000)))))
-		h.records = records{}
+		h.records.drop()
 		h.feed(dst, []byte(request(3, slices.Repeat([]coded{indexed(62)}, fields)...)))
 		if got := len(h.records.waiting); got != want || got == 0 && h.head != nil {
 			t.Errorf("%d times 4,000 bytes: %d kept, want %d", fields, got, want)

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,23 +20,35 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 	j.members("{", "method", r.Method, "target", r.RequestURI, "proto", r.Proto, "host", r.Host)
 
 	j.WriteString(`,"headers":{`)
-	fields, headers := h.all(), http.Header{}
-	for _, f := range fields {
+	fields := h.all()
+	canonical := func(i int) string { return http.CanonicalHeaderKey(fields[i].name) }
+	var sorted []int // of fields, without pseudo-fields, by canonical name
+	for i, f := range fields {
 		if f.name[0] != ':' {
-			headers.Add(f.name, f.value)
+			sorted = append(sorted, i)
 		}
 	}
-	separator := ""
-	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		j.WriteString(separator)
-		j.string(name)
-		j.WriteByte(':')
-		j.strings(headers[name])
-		separator = ","
+	slices.SortStableFunc(sorted, func(a, b int) int { return strings.Compare(canonical(a), canonical(b)) })
+	name := ""
+	for n, i := range sorted {
+		if next := canonical(i); n > 0 && next == name {
+			j.WriteByte(',')
+		} else {
+			if n > 0 {
+				j.WriteString("],")
+			}
+			name = next
+			j.string(name)
+			j.WriteString(":[")
+		}
+		j.string(fields[i].value)
+	}
+	if len(sorted) > 0 {
+		j.WriteByte(']')
 	}
 
 	j.WriteString(`},"rawHeaders":[`)
-	separator = ""
+	separator := ""
 	for _, f := range fields {
 		j.WriteString(separator)
 		j.strings([]string{f.name, f.value})

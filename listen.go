@@ -14,30 +14,45 @@ import (
 // This file holds what is done with a client from the time the kernel has it until
 // net/http does: TCP, then TLS, then the connection that keeps heads.
 
-// newListener returns ln with connections that keep heads, over TLS unless config is
-// nil.
-func newListener(ln net.Listener, config *tls.Config) net.Listener {
+// newListener returns ln with connections that keep heads, within l, over TLS unless
+// config is nil.
+func newListener(ln net.Listener, config *tls.Config, l *limits) net.Listener {
+	clear := listener{ln, l}
 	if config == nil {
-		return listener{ln}
+		return clear
 	}
-	return newTLSListener(ln, config)
+	return newTLSListener(clear, config)
 }
 
 // A listener accepts connections in the clear.
-type listener struct{ net.Listener }
+type listener struct {
+	net.Listener
+	limits *limits
+}
 
-func (l listener) Accept() (net.Conn, error) {
+// acceptPlace accepts a connection, and gives it a place.
+func (l listener) acceptPlace() (*place, error) {
 	nc, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return newConn(nc.(halfCloser), logRefused), nil
+	return l.limits.places.take(nc), nil
+}
+
+func (l listener) Accept() (net.Conn, error) {
+	p, err := l.acceptPlace()
+	if err != nil {
+		return nil, err
+	}
+	c := newConn(p, l.limits, logRefused)
+	c.place = p
+	return c, nil
 }
 
 // A tlsListener accepts connections that have agreed on TLS. It ends here and not in
 // net/http, for the connections to see the plain bytes.
 type tlsListener struct {
-	net.Listener
+	listener
 	config *tls.Config
 	conns  chan net.Conn
 	errs   chan error      // of Listener.Accept
@@ -45,8 +60,8 @@ type tlsListener struct {
 	cancel context.CancelFunc
 }
 
-func newTLSListener(ln net.Listener, config *tls.Config) *tlsListener {
-	l := &tlsListener{Listener: ln, config: config, conns: make(chan net.Conn), errs: make(chan error)}
+func newTLSListener(ln listener, config *tls.Config) *tlsListener {
+	l := &tlsListener{listener: ln, config: config, conns: make(chan net.Conn), errs: make(chan error)}
 	l.open, l.cancel = context.WithCancel(context.Background())
 	go l.acceptTCP()
 	return l
@@ -55,9 +70,9 @@ func newTLSListener(ln net.Listener, config *tls.Config) *tlsListener {
 // acceptTCP has a handshake with each client, all at once.
 func (l *tlsListener) acceptTCP() {
 	for {
-		nc, err := l.Listener.Accept()
+		p, err := l.acceptPlace()
 		if err == nil {
-			go l.handshake(nc)
+			go l.handshake(p)
 			continue
 		}
 		select {
@@ -70,28 +85,28 @@ func (l *tlsListener) acceptTCP() {
 
 var errSlowHandshake = fmt.Errorf("not done within %v", headTimeout)
 
-// handshake makes nc ready to be accepted. A client that speaks plain HTTP is told
+// handshake makes p's connection ready to be accepted. A client that speaks plain HTTP is told
 // so, as by net/http.
-func (l *tlsListener) handshake(nc net.Conn) {
+func (l *tlsListener) handshake(p *place) {
 	ctx, cancel := context.WithTimeoutCause(l.open, headTimeout, errSlowHandshake)
 	defer cancel()
-	tc := tls.Server(nc, l.config)
+	tc := tls.Server(p, l.config)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		var notTLS tls.RecordHeaderError
 		if errors.As(err, &notTLS) && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z' {
-			io.WriteString(nc, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+			io.WriteString(p, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
 			err = errors.New("client sent an HTTP request to an HTTPS server")
 		}
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		if l.open.Err() == nil {
-			later(0, func() { glog.Errorf("TLS handshake with %v: %v", nc.RemoteAddr(), err) })
+			later(0, func() { glog.Errorf("TLS handshake with %v: %v", p.RemoteAddr(), err) })
 		}
-		nc.Close()
+		p.Close()
 		return
 	}
-	c := overTLS(tc)
+	c := overTLS(tc, p, l.limits)
 	select {
 	case l.conns <- c:
 	case <-l.open.Done():

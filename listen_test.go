@@ -25,7 +25,7 @@ func (w watched) Read(p []byte) (int, error) {
 func TestCloseDuringHandshake(t *testing.T) {
 	clients := make(stage)
 	defer close(clients)
-	l := newListener(clients, &tls.Config{})
+	l := newListener(clients, &tls.Config{}, testLimits())
 	client, server := net.Pipe()
 	reading := make(chan struct{})
 	clients <- watched{server, sync.OnceFunc(func() { close(reading) })}

@@ -59,7 +59,7 @@ func run(args []string) int {
 	if err != nil {
 		return fail(1, "%v", err)
 	}
-	status := serve(ln, tlsConfig, signals)
+	status := serve(ln, tlsConfig, newLimits(*maxHead, *maxConns, tlsConfig != nil), signals)
 	if err := stopProfiles(); err != nil {
 		later(0, func() { glog.Errorf("%v", err) })
 		status = 1
@@ -75,15 +75,15 @@ func fail(status int, format string, a ...any) int {
 	return status
 }
 
-// serve answers requests on ln, over TLS unless tlsConfig is nil, until a signal
+// serve answers requests on ln within l, over TLS unless tlsConfig is nil, until a signal
 // ends it, and returns the exit status. SIGTERM makes /healthz fail, and closes ln
 // after -drain; SIGINT closes it at once. Then requests in flight get stopTimeout
 // to end. A second signal ends them at once.
-func serve(ln net.Listener, tlsConfig *tls.Config, signals <-chan os.Signal) int {
+func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.Signal) int {
 	h := newHandler(*pprofAccess)
-	srv := newServer(h)
+	srv := newServer(h, l.head)
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(newListener(ln, tlsConfig)) }()
+	go func() { failed <- srv.Serve(newListener(ln, tlsConfig, l)) }()
 	scheme := "http"
 	if tlsConfig != nil {
 		scheme = "https"

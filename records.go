@@ -16,8 +16,15 @@ import (
 type records struct {
 	waiting []record // by number
 	size    int      // of their heads
-	last    uint64   // number
+	last    uint64   // number, of a marker
 }
+
+// firstNumber is a number of nineteen digits, as all that follow are, for all markers
+// to be of one size.
+const firstNumber = 1e18
+
+// markerSize is that size, in bytes as RFC 9113 section 6.5.2 counts.
+const markerSize = 26 + 19 + fieldCost
 
 type record struct {
 	number uint64
@@ -29,7 +36,7 @@ type record struct {
 // net/http refused.
 const (
 	maxRecords     = 128
-	maxRecordBytes = 2 << 20
+	maxRecordBytes = 4 << 20
 )
 
 // marker is the name of the field, which no client can guess.
@@ -38,19 +45,19 @@ var (
 	markerKey = http.CanonicalHeaderKey(marker)
 )
 
-// nextMarker returns the field for the next put: a literal without indexing, with a new
+// nextMarker returns a field for a put that may follow: a literal without indexing, with a new
 // name (RFC 7541 section 6.2.2).
 func (rs *records) nextMarker() []byte {
+	rs.last++
 	var digits [20]byte
-	value := strconv.AppendUint(digits[:0], rs.last+1, 10)
+	value := strconv.AppendUint(digits[:0], firstNumber+rs.last, 10)
 	field := make([]byte, 0, 64)
 	field = append(append(field, 0, byte(len(marker))), marker...)
 	return append(append(field, byte(len(value))), value...)
 }
 
-// put records h, of size bytes.
+// put records h, of size bytes, under the last marker.
 func (rs *records) put(h *head, size int) {
-	rs.last++
 	rs.waiting = append(rs.waiting, record{rs.last, h, size})
 	rs.size += size
 	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes {
@@ -58,7 +65,14 @@ func (rs *records) put(h *head, size int) {
 	}
 }
 
-// dropOld drops all but what was put last, whose request net/http may not have read yet.
+// drop drops all that waits.
+func (rs *records) drop() {
+	for len(rs.waiting) > 0 {
+		rs.remove(0).free()
+	}
+}
+
+// dropOld drops all but what the last marker names, whose request net/http may not have read yet.
 func (rs *records) dropOld() {
 	for len(rs.waiting) > 0 && rs.waiting[0].number < rs.last {
 		rs.remove(0).free()
@@ -78,7 +92,7 @@ func (rs *records) take(r *http.Request) *head {
 		delete(r.Header, markerKey)
 	}
 	number, _ := strconv.ParseUint(values[last], 10, 64)
-	i := slices.IndexFunc(rs.waiting, func(rec record) bool { return rec.number == number })
+	i := slices.IndexFunc(rs.waiting, func(rec record) bool { return firstNumber+rec.number == number })
 	if i < 0 {
 		return nil
 	}

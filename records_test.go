@@ -9,7 +9,7 @@ import (
 
 // marked returns a request with the marker of n, as net/http hands it over.
 func marked(n uint64) *http.Request {
-	return &http.Request{Header: http.Header{markerKey: {"its own", strconv.FormatUint(n, 10)}}}
+	return &http.Request{Header: http.Header{markerKey: {"its own", strconv.FormatUint(firstNumber+n, 10)}}}
 }
 
 // What a handler doesn't ask for is bounded, and the newest stays.
@@ -20,6 +20,7 @@ func TestRecordsAreBounded(t *testing.T) {
 	} {
 		var rs records
 		for range test.n {
+			rs.nextMarker()
 			rs.put(newHead(), test.size)
 		}
 		for i := range test.n {
@@ -38,10 +39,12 @@ func TestRecordsAreBounded(t *testing.T) {
 // A marker is taken out of the request, and names one head once.
 func TestMarker(t *testing.T) {
 	var rs records
-	if m := string(rs.nextMarker()); m != "\x00\x1a"+marker+"\x011" || marker != strings.ToLower(marker) {
+	if m := string(rs.nextMarker()); m != "\x00\x1a"+marker+"\x131000000000000000001" || marker != strings.ToLower(marker) {
 		t.Errorf("%q", m)
 	}
+	rs = records{}
 	for range 3 {
+		rs.nextMarker()
 		rs.put(newHead(), 1)
 	}
 	r := marked(2)

@@ -59,7 +59,7 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	peer, line, agent := r.RemoteAddr, quoted(requestLine(r), maxLoggedLine), quoted(r.UserAgent(), 400)
+	peer, line, agent := r.RemoteAddr, quoted(requestLine(r), maxLoggedLine), quoted(r.UserAgent(), maxLoggedAgent)
 	status, bytes, took := rec.status, rec.bytes, time.Since(start).Microseconds()
 	later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
 }
@@ -96,8 +96,11 @@ func logRefused(peer net.Addr, firstLine, answer []byte) {
 	later(len(line)+len(why), func() { glog.Infof("%v %s %s", peer, line, why) })
 }
 
-// maxLoggedLine is how much of a request line is logged, in bytes.
-const maxLoggedLine = 1000
+// How much is logged of what a client sends, in bytes.
+const (
+	maxLoggedLine  = 1000 // of a request line
+	maxLoggedAgent = 400  // of a User-Agent
+)
 
 // credentials names the fields whose values are not for the log.
 var credentials = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}

@@ -87,12 +87,12 @@ type answer struct {
 func play(tb testing.TB, ours bool) func(in string, cut func() int) []answer {
 	type scriptKey struct{}
 	h := newHandler("none") // a fuzzer might ask for an hour's profile
-	srv := newServer(h)
+	srv := newServer(h, testHead)
 	srv.ErrorLog.SetOutput(io.Discard)
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		s, ok := nc.(*script)
 		if !ok {
-			s = nc.(*conn).halfCloser.(*script)
+			s = nc.(*conn).place.Conn.(*script)
 		}
 		return withConn(context.WithValue(ctx, scriptKey{}, s), nc)
 	}
@@ -103,7 +103,7 @@ func play(tb testing.TB, ours bool) func(in string, cut func() int) []answer {
 	})
 	scripts := make(stage)
 	if ours {
-		go srv.Serve(listener{scripts})
+		go srv.Serve(listener{scripts, testLimits()})
 	} else {
 		go srv.Serve(scripts)
 	}

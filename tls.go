@@ -26,24 +26,25 @@ const http2ALPN = "h2"
 
 // overTLS returns the conn over tc, whose handshake is done. net/http takes HTTP/2 from
 // it as it does in the clear, and refuses it by itself over what HTTP/2 prohibits.
-func overTLS(tc *tls.Conn) net.Conn {
+func overTLS(tc *tls.Conn, p *place, l *limits) net.Conn {
 	state := tc.ConnectionState()
-	switch {
-	case state.NegotiatedProtocol != http2ALPN:
-		return tlsConn{newConn(tc, logRefused), tc}
-	case prohibited(state):
+	if prohibited(state) {
 		return tc
 	}
-	c := newConn(tc, logRefused)
+	c := newConn(tc, l, logRefused)
+	c.place = p
+	if state.NegotiatedProtocol != http2ALPN {
+		return tlsConn{c, tc}
+	}
 	c.tls = &state
 	return c
 }
 
-// prohibited reports whether HTTP/2 prohibits the cipher suite of state: all of TLS 1.2
+// prohibited reports whether state is of HTTP/2 over what it prohibits: all of TLS 1.2
 // but those with ephemeral keys and AEAD (RFC 9113 section 9.2.2).
 func prohibited(state tls.ConnectionState) bool {
 	suite := tls.CipherSuiteName(state.CipherSuite)
-	return state.Version == tls.VersionTLS12 &&
+	return state.NegotiatedProtocol == http2ALPN && state.Version == tls.VersionTLS12 &&
 		!(strings.HasPrefix(suite, "TLS_ECDHE_") && (strings.Contains(suite, "_GCM_") || strings.Contains(suite, "_POLY1305_")))
 }
 

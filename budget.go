@@ -1,0 +1,144 @@
+package main
+
+import (
+	"math"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/golang/glog"
+)
+
+// This file holds how much of memory and of file descriptors clients get.
+
+// Limits are what all clients share, and the largest head that one may send.
+type limits struct {
+	head    int     // bytes, each field counted fieldCost longer than it is
+	places  *places // of connections
+	memory  *budget // for large heads, and for streams beside others
+	refused tally   // of what there was no memory for
+}
+
+// fieldCost is what a field counts beside its bytes (RFC 9113 section 6.5.2).
+const fieldCost = 32
+
+// What is taken of the shared memory, in bytes. A connection and one request with a
+// small head are not counted: they are what a connection's place stands for.
+const (
+	smallHead    = 4 << 10
+	headCopies   = 4        // of a large head: ours, and net/http's while it reads it
+	streamCost   = 20 << 10 // a stream of HTTP/2
+	ownMemory    = 2 * streamCost
+	memoryWait   = 5 * time.Second // how long a connection waits for it
+	placeCost    = 96 << 10        // of the memory limit, for each connection
+	placeCostTLS = 160 << 10
+	keptFiles    = 32 // descriptors that are not for connections
+)
+
+// newLimits returns the limits that GOMEMLIMIT and the limit of open files set, with
+// at most conns connections where that isn't 0.
+func newLimits(head, conns int, overTLS bool) *limits {
+	l := &limits{head: head, memory: newBudget(math.MaxInt), refused: tally{what: "%d requests were refused for want of memory"}}
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+		l.memory = newBudget(int(limit / 4))
+		if conns == 0 {
+			conns = int(limit / placeCost)
+			if overTLS {
+				conns = int(limit / placeCostTLS)
+			}
+		}
+	}
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) == nil && files.Cur < math.MaxInt32 {
+		most := int(files.Cur) - keptFiles
+		if conns == 0 || conns > most {
+			conns = most
+		}
+	}
+	l.places = newPlaces(max(1, conns))
+	return l
+}
+
+// cost returns what a head of size bytes takes of the shared memory.
+func (l *limits) cost(size int) int {
+	if size <= smallHead {
+		return 0
+	}
+	return headCopies * size
+}
+
+// A budget is memory, in bytes.
+type budget struct {
+	mu    sync.Mutex // guards the following
+	left  int
+	freed chan struct{} // closed when there is more; nil if nobody waits
+}
+
+func newBudget(size int) *budget { return &budget{left: size} }
+
+// try takes n bytes, unless there are fewer.
+func (b *budget) try(n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left < n {
+		return false
+	}
+	b.left -= n
+	return true
+}
+
+func (b *budget) giveBack(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left += n
+	if b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+	}
+}
+
+// wait takes n bytes, and waits for them for memoryWait at most.
+func (b *budget) wait(n int) bool {
+	late := time.NewTimer(memoryWait)
+	defer late.Stop()
+	for {
+		b.mu.Lock()
+		if b.left >= n {
+			b.left -= n
+			b.mu.Unlock()
+			return true
+		}
+		if b.freed == nil {
+			b.freed = make(chan struct{})
+		}
+		freed := b.freed
+		b.mu.Unlock()
+		select {
+		case <-freed:
+		case <-late.C:
+			return false
+		}
+	}
+}
+
+// A tally logs how many there were of something, once a second at most.
+type tally struct {
+	mu   sync.Mutex // guards the following
+	n    int        // not yet logged
+	what string     // has a %d
+}
+
+func (c *tally) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n++; c.n == 1 {
+		time.AfterFunc(time.Second, func() {
+			c.mu.Lock()
+			n := c.n
+			c.n = 0
+			c.mu.Unlock()
+			later(0, func() { glog.Warningf(c.what, n) })
+		})
+	}
+}
