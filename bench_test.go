@@ -351,7 +351,7 @@ func ownPart(tb testing.TB, v, accept string) (request, keepHead func()) {
 	stderr := os.Stderr
 	os.Stderr, _ = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	tb.Cleanup(func() { flag.Set("v", "0"); os.Stderr = stderr })
-	c := newConn(peer{}, testLimits(), nil)
+	c := newTestConn(peer{})
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(benchRequest)))
 	if err != nil {
 		tb.Fatal(err)

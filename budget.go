@@ -98,8 +98,8 @@ func (b *budget) giveBack(n int) {
 	}
 }
 
-// wait takes n bytes, and waits for them for memoryWait at most.
-func (b *budget) wait(n int) bool {
+// wait takes n bytes, and waits for them for memoryWait at most, and until gone is closed.
+func (b *budget) wait(n int, gone <-chan struct{}) bool {
 	late := time.NewTimer(memoryWait)
 	defer late.Stop()
 	for {
@@ -116,6 +116,8 @@ func (b *budget) wait(n int) bool {
 		b.mu.Unlock()
 		select {
 		case <-freed:
+		case <-gone:
+			return false
 		case <-late.C:
 			return false
 		}

@@ -235,3 +235,9 @@ func load(tb testing.TB, addr, request string, conns, streams int) (stop func() 
 const testHead = 64 << 10
 
 func testLimits() *limits { return newLimits(testHead, 0, false) }
+
+// newTestConn returns a conn of nc alone.
+func newTestConn(nc halfCloser) *conn {
+	l := testLimits()
+	return newConn(nc, l.places.take(nc), l, nil)
+}

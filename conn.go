@@ -33,10 +33,11 @@ type feed interface {
 	// that no handler has yet, and as the log takes, or nil where it isn't known.
 	firstLine() []byte
 
-	// idle is called when no request is under way.
-	idle()
+	// drop drops the heads that came before then and that no handler has, and reports
+	// whether others wait.
+	drop(then time.Time) (others bool)
 
-	// close is called when the connection is closed.
+	// close is called when nothing more is to come.
 	close()
 }
 
@@ -44,7 +45,7 @@ type feed interface {
 type conn struct {
 	*thriftyConn
 	limits  *limits
-	place   *place                                        // nil in tests
+	place   *place
 	tls     *tls.ConnectionState                          // of one that agreed on HTTP/2; else nil
 	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
 
@@ -58,6 +59,8 @@ type conn struct {
 	feed   feed
 	cost   int // over HTTP/1: what is taken of limits.memory
 	closed bool
+
+	dropping bool // dropLater goes on
 }
 
 // preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
@@ -68,8 +71,8 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // frame, and then for the rest.
 const aheadBytes = 2 << 10
 
-func newConn(nc halfCloser, l *limits, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
-	return &conn{thriftyConn: newThriftyConn(nc), limits: l, refused: refused, preface: preface, feed: new(http1)}
+func newConn(nc halfCloser, p *place, l *limits, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
+	return &conn{thriftyConn: newThriftyConn(nc), place: p, limits: l, refused: refused, preface: preface, feed: new(http1)}
 }
 
 // Read returns what is due. Over HTTP/2 net/http never asks for more than the rest of a
@@ -130,7 +133,7 @@ func (c *conn) admit(p []byte) error {
 			fmt.Sprintf("over %d bytes, each field counted %d longer than it is", c.limits.head, fieldCost))
 	case c.size <= smallHead || c.cost > 0 || cost == 0:
 		return nil
-	case !c.limits.memory.wait(cost):
+	case !c.limits.memory.wait(cost, c.place.left):
 		c.limits.refused.add()
 		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
 	}
@@ -172,8 +175,26 @@ func (c *conn) Close() error {
 	c.closed = true
 	c.giveBack()
 	c.feed.close()
+	c.dropLater(time.Time{})
 	c.mu.Unlock()
 	return c.thriftyConn.Close()
+}
+
+// dropAfter is when a handler has its request's head, if it gets one.
+const dropAfter = time.Second
+
+// dropLater has the feed drop heads that came before then, and later the others, unless
+// handlers take them. c.mu is to be held.
+func (c *conn) dropLater(then time.Time) {
+	if c.feed.drop(then) && !c.dropping {
+		c.dropping = true
+		time.AfterFunc(dropAfter, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.dropping = false
+			c.dropLater(time.Now().Add(-dropAfter))
+		})
+	}
 }
 
 // awaitHTTP2 takes p, handed on next, for a part of HTTP/2's preface. Where TLS agreed
@@ -270,15 +291,13 @@ func noteState(nc net.Conn, state http.ConnState) {
 	if c == nil || state != http.StateActive && state != http.StateIdle {
 		return
 	}
-	if c.place != nil {
-		c.place.note(state == http.StateActive)
-	}
+	c.place.note(state == http.StateActive)
 	if state == http.StateIdle {
 		c.handled.Store(false)
 		c.size = 0
 		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.giveBack()
-		c.feed.idle()
-		c.mu.Unlock()
+		c.dropLater(time.Time{})
 	}
 }

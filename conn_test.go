@@ -101,7 +101,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestLinger(t *testing.T) {
 	e := new(endless)
 	before := time.Now()
-	newConn(e, testLimits(), nil).CloseWrite()
+	newTestConn(e).CloseWrite()
 	if e.read.Before(before) || e.read.After(time.Now().Add(lingerTimeout)) {
 		t.Errorf("the deadline is %v, from %v on", e.read, before)
 	}
@@ -112,7 +112,7 @@ func TestLinger(t *testing.T) {
 
 // The end of what a client sends comes after what the feed held back.
 func TestEndAfterRest(t *testing.T) {
-	c := newConn(&lastRead{bytes: forged + forged}, testLimits(), nil)
+	c := newTestConn(&lastRead{bytes: forged + forged})
 	p := make([]byte, 4096)
 	if n, err := c.Read(p); string(p[:n]) != forged || err != nil {
 		t.Fatalf("%q, %v", p[:n], err)

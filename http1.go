@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"net/http"
+	"time"
 )
 
 // This file follows what a client sends over HTTP/1: where the head and the body of
@@ -154,8 +155,8 @@ func (h *http1) take(r *http.Request) *head {
 	return taken
 }
 
-// idle has nothing to do: what is kept is the next request's.
-func (h *http1) idle() {}
+// drop has nothing to do: what is kept is the next request's.
+func (h *http1) drop(time.Time) bool { return false }
 
 func (h *http1) close() { h.lose() }
 

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -150,7 +151,6 @@ func (h *http2) close() {
 	h.head.free()
 	h.block, h.head = nil, nil
 	h.giveBack()
-	h.records.drop()
 }
 
 // giveBack gives back what is taken for a block.
@@ -265,8 +265,8 @@ func (h *http2) end(padding int) {
 // record records the head of the block, or, where there is no memory for it, that it is
 // refused.
 func (h *http2) record() {
-	if h.head == nil {
-		return
+	if h.head == nil { // too large: net/http answers
+		h.head, h.size = &head{refused: true}, 0
 	}
 	if h.size > smallHead { // not in memory for more
 		large := h.head
@@ -302,8 +302,7 @@ func (h *http2) charge(cost int) bool {
 
 func (h *http2) take(r *http.Request) *head { return h.records.take(r) }
 
-// idle drops the records of requests that net/http refused.
-func (h *http2) idle() { h.records.dropOld() }
+func (h *http2) drop(then time.Time) (others bool) { return h.records.drop(then) }
 
 // firstLine returns nothing: over HTTP/2 net/http refuses in frames.
 func (h *http2) firstLine() []byte { return nil }

@@ -442,7 +442,7 @@ func TestHeadOverLimitIsNotKept(t *testing.T) {
 		h := newHTTP2(testLimits())
 		dst := make([]byte, 100000)
 		h.feed(dst, []byte(request(1, added("x", strings.Repeat("a", 4000)))))
-		h.records.drop()
+		h.records.drop(time.Now())
 		h.feed(dst, []byte(request(3, slices.Repeat([]coded{indexed(62)}, fields)...)))
 		if got := len(h.records.waiting); got != want || got == 0 && h.head != nil {
 			t.Errorf("%d times 4,000 bytes: %d kept, want %d", fields, got, want)

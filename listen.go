@@ -44,9 +44,7 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(p, l.limits, logRefused)
-	c.place = p
-	return c, nil
+	return newConn(p, p, l.limits, logRefused), nil
 }
 
 // A tlsListener accepts connections that have agreed on TLS. It ends here and not in

@@ -4,13 +4,15 @@ import (
 	"container/list"
 	"net"
 	"sync"
+	"time"
 )
 
 // This file holds how many connections there are at once.
 
 // Places are those of connections. When all are taken and one more comes, the
 // connection that has waited longest for its client's next request makes room, or, if
-// none does, the one whose request is under way longest.
+// none does, the one whose request is under way longest. But each has its place for
+// keptTime, so that the newest are served however many come.
 type places struct {
 	most int
 
@@ -20,12 +22,17 @@ type places struct {
 	closed tally
 }
 
+const keptTime = 100 * time.Millisecond
+
 // A place is a connection's.
 type place struct {
 	net.Conn
-	all *places
-	in  *list.List    // all.idle or all.busy; nil once it is left
-	at  *list.Element // of in
+	all  *places
+	left chan struct{} // closed when the place is left
+
+	in    *list.List    // all.idle or all.busy; nil once it is left
+	at    *list.Element // of in
+	since time.Time     // it is there
 }
 
 func newPlaces(most int) *places {
@@ -34,23 +41,26 @@ func newPlaces(most int) *places {
 
 // take gives nc a place.
 func (ps *places) take(nc net.Conn) *place {
-	p := &place{Conn: nc, all: ps}
+	p := &place{Conn: nc, all: ps, left: make(chan struct{})}
 	ps.mu.Lock()
-	var out *place
-	if ps.idle.Len()+ps.busy.Len() >= ps.most {
+	defer ps.mu.Unlock()
+	for ps.idle.Len()+ps.busy.Len() >= ps.most {
 		in := &ps.idle
 		if in.Len() == 0 {
 			in = &ps.busy
 		}
-		out = in.Front().Value.(*place)
-		out.move(nil)
-	}
-	p.move(&ps.idle)
-	ps.mu.Unlock()
-	if out != nil {
-		out.Conn.Close()
+		first := in.Front().Value.(*place)
+		if kept := keptTime - time.Since(first.since); kept > 0 {
+			ps.mu.Unlock()
+			time.Sleep(kept)
+			ps.mu.Lock()
+			continue
+		}
+		first.move(nil)
+		first.Conn.Close()
 		ps.closed.add()
 	}
+	p.move(&ps.idle)
 	return p
 }
 
@@ -60,7 +70,9 @@ func (p *place) move(in *list.List) {
 		p.in.Remove(p.at)
 	}
 	if p.in, p.at = in, nil; in != nil {
-		p.at = in.PushBack(p)
+		p.at, p.since = in.PushBack(p), time.Now()
+	} else {
+		close(p.left)
 	}
 }
 
@@ -80,7 +92,9 @@ func (p *place) note(busy bool) {
 // Close closes the connection and leaves the place.
 func (p *place) Close() error {
 	p.all.mu.Lock()
-	p.move(nil)
+	if p.in != nil {
+		p.move(nil)
+	}
 	p.all.mu.Unlock()
 	return p.Conn.Close()
 }

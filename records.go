@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // This file brings the head of each request of an HTTP/2 connection to its handler,
@@ -30,12 +31,13 @@ type record struct {
 	number uint64
 	head   *head
 	size   int
+	at     time.Time // it was put
 }
 
 // Bounds of what waits on one connection. The oldest are those of requests that
 // net/http refused.
 const (
-	maxRecords     = 128
+	maxRecords     = 512
 	maxRecordBytes = 4 << 20
 )
 
@@ -58,25 +60,19 @@ func (rs *records) nextMarker() []byte {
 
 // put records h, of size bytes, under the last marker.
 func (rs *records) put(h *head, size int) {
-	rs.waiting = append(rs.waiting, record{rs.last, h, size})
+	rs.waiting = append(rs.waiting, record{rs.last, h, size, time.Now()})
 	rs.size += size
 	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes {
 		rs.remove(0).free()
 	}
 }
 
-// drop drops all that waits.
-func (rs *records) drop() {
-	for len(rs.waiting) > 0 {
+// drop drops what was put before then, and reports whether anything is left.
+func (rs *records) drop(then time.Time) (more bool) {
+	for len(rs.waiting) > 0 && rs.waiting[0].at.Before(then) {
 		rs.remove(0).free()
 	}
-}
-
-// dropOld drops all but what the last marker names, whose request net/http may not have read yet.
-func (rs *records) dropOld() {
-	for len(rs.waiting) > 0 && rs.waiting[0].number < rs.last {
-		rs.remove(0).free()
-	}
+	return len(rs.waiting) > 0
 }
 
 // take takes the marker out of r, and returns what it names, or nil. Ours is the last

@@ -31,8 +31,7 @@ func overTLS(tc *tls.Conn, p *place, l *limits) net.Conn {
 	if prohibited(state) {
 		return tc
 	}
-	c := newConn(tc, l, logRefused)
-	c.place = p
+	c := newConn(tc, p, l, logRefused)
 	if state.NegotiatedProtocol != http2ALPN {
 		return tlsConn{c, tc}
 	}
