@@ -444,8 +444,9 @@ func TestHeadOverLimitIsNotKept(t *testing.T) {
 		h.feed(dst, []byte(request(1, added("x", strings.Repeat("a", 4000)))))
 		h.records.drop(time.Now())
 		h.feed(dst, []byte(request(3, slices.Repeat([]coded{indexed(62)}, fields)...)))
-		if got := len(h.records.waiting); got != want || got == 0 && h.head != nil {
-			t.Errorf("%d times 4,000 bytes: %d kept, want %d", fields, got, want)
+		rec := h.records.waiting[0]
+		if kept := len(rec.head.fields); kept != want*(4+fields) || rec.head.refused != (want == 0) || h.head != nil {
+			t.Errorf("%d times 4,000 bytes: %d fields kept", fields, kept)
 		}
 	}
 }

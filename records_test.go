@@ -7,9 +7,11 @@ import (
 	"testing"
 )
 
+func markerValue(n uint64) string { return strconv.FormatUint(firstNumber+n, 10) }
+
 // marked returns a request with the marker of n, as net/http hands it over.
 func marked(n uint64) *http.Request {
-	return &http.Request{Header: http.Header{markerKey: {"its own", strconv.FormatUint(firstNumber+n, 10)}}}
+	return &http.Request{Header: http.Header{markerKey: {"its own", markerValue(n)}}}
 }
 
 // What a handler doesn't ask for is bounded, and the newest stays.

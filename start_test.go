@@ -33,6 +33,8 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-addr=:0", "-cpuprofile=/nosuch/cpu"}, 1, `-cpuprofile: open /nosuch/cpu: no such file or directory`},
 		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
 		{[]string{"-drain=-1s"}, 2, `-drain -1s: want 0 or more`},
+		{[]string{"-maxhead=1000"}, 2, `-maxhead 1000: want 1024 to 16777216`},
+		{[]string{"-maxconns=-1"}, 2, `-maxconns -1: want 0 or more`},
 		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
 		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},
 		{[]string{"-cert=main.go", "-key=main.go"}, 1, `-cert "main.go", -key "main.go": tls: failed to find any PEM data`},

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// Memory that is taken is waited for, until there is enough, or the waiter is gone.
+func TestBudget(t *testing.T) {
+	b := newBudget(10)
+	if !b.try(7) || b.try(4) {
+		t.Error("a try")
+	}
+	got := make(chan bool)
+	go func() { got <- b.wait(10, nil) }()
+	b.giveBack(1)
+	b.giveBack(6)
+	if !<-got || b.left != 0 {
+		t.Errorf("%d bytes are left", b.left)
+	}
+	gone := make(chan struct{})
+	go func() { got <- b.wait(1, gone) }()
+	close(gone)
+	if <-got {
+		t.Error("there is none to have")
+	}
+}
+
+// Without memory for it a large head is refused over HTTP/1 and 2, and a small one
+// served.
+func TestNoMemory(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := testLimits()
+	l.memory = newBudget(0)
+	srv := newServer(newHandler("none"), testHead)
+	t.Cleanup(func() { srv.Close() })
+	go srv.Serve(newListener(ln, nil, l))
+	addr := ln.Addr().String()
+	for range 2 { // and what is refused leaves nothing taken
+		large := "X: " + strings.Repeat("a", 2*smallHead) + "\r\n"
+		for fields, status := range map[string]int{"": 200, large: 503} {
+			res, _, _ := roundTrip(t, addr, "GET", asking("/hello", fields))
+			if res.StatusCode != status || (res.Header.Get("Retry-After") == "") != (status == 200) {
+				t.Errorf("HTTP/1: %s, Retry-After %q, want %d", res.Status, res.Header.Get("Retry-After"), status)
+			}
+		}
+	}
+	const refs = 2 * smallHead / 34
+	p := newHTTP2Peer(t, "tcp", addr, nil)
+	p.send(http2Start+request(1, added("x", ""))+request(3, added("x", ""))+request(5, slicesOf(indexed(62), refs)...), cuts["whole"])
+	if got := p.await(1, 3, 5); got[1] != shown4+"x: \n" || !strings.HasPrefix(got[5], "503 ") {
+		t.Errorf("HTTP/2: %v", got)
+	}
+	p = newHTTP2Peer(t, "tcp", addr, nil) // half a block, and more streams than a connection's own
+	p.send(http2Start+frameOf(headersFrame, 0, 1, block(asked4...)), cuts["whole"])
+	if p.await(0, 1); p.answers[1] != "" {
+		t.Errorf("half a block gets %v", p.answers)
+	}
+	if l.memory.left != 0 {
+		t.Errorf("%d bytes are left of none", l.memory.left)
+	}
+}
+
+func slicesOf(f coded, n int) []coded {
+	fields := make([]coded, n)
+	for i := range fields {
+		fields[i] = f
+	}
+	return fields
+}
+
+// A head of HTTP/2 takes of the connection's own memory first, then of what is shared,
+// and all is given back.
+func TestStreamsAreCharged(t *testing.T) {
+	l := testLimits()
+	l.memory = newBudget(1 << 20)
+	h, dst := newHTTP2(l), make([]byte, 1<<20)
+	for i := range 4 {
+		h.feed(dst, []byte(request(2*i+1)))
+	}
+	h.feed(dst, []byte(frameOf(headersFrame, 0, 9, block(asked4...))))
+	if h.own.left != 0 || l.memory.left != 1<<20-2*streamCost-headCopies*testHead {
+		t.Errorf("%d and %d bytes are left", h.own.left, l.memory.left)
+	}
+	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
+	for n := range uint64(5) {
+		r := &http.Request{Header: http.Header{markerKey: {markerValue(n + 1)}}}
+		h.take(r).free()
+	}
+	if h.own.left != ownMemory || l.memory.left != 1<<20 {
+		t.Errorf("at the end %d and %d bytes are left", h.own.left, l.memory.left)
+	}
+}
+
+// The connection that waits longest makes room, and one with a request under way only
+// where none waits.
+func TestPlaces(t *testing.T) {
+	ps := newPlaces(3)
+	taken := make([]*place, 6)
+	take := func(i int) {
+		_, server := net.Pipe()
+		taken[i] = ps.take(server)
+	}
+	for i := range 3 {
+		take(i)
+	}
+	taken[1].note(true)
+	taken[0].note(true)
+	taken[0].note(false) // longer idle than 2 no more
+	gone := func(i int) bool {
+		select {
+		case <-taken[i].left:
+			return true
+		default:
+			return false
+		}
+	}
+	take(3)
+	if !gone(2) || gone(0) || gone(1) {
+		t.Error("not the one that waits longest made room")
+	}
+	taken[0].note(true)
+	taken[3].note(true)
+	take(4)
+	taken[4].note(true)
+	if !gone(1) || gone(0) {
+		t.Error("not the one whose request is under way longest made room")
+	}
+	taken[1].note(true) // has no place any more
+	taken[1].Close()
+	taken[3].Close()
+	take(5)
+	if gone(0) || gone(4) {
+		t.Error("one made room where there was some")
+	}
+}
