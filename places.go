@@ -11,14 +11,13 @@ import (
 
 // Places are those of connections. When all are taken and one more comes, the
 // connection that has waited longest for its client's next request makes room, or, if
-// none does, the one whose request is under way longest. But each has its place for
+// none waits, the one whose request is under way longest. But each has its place for
 // keptTime, so that the newest are served however many come.
 type places struct {
 	most int
 
 	mu     sync.Mutex // guards the following, and the fields of each place
-	idle   list.List  // of *place, the longest first
-	busy   list.List
+	order  list.List  // of *place, by when a request last began or ended
 	closed tally
 }
 
@@ -27,12 +26,12 @@ const keptTime = 100 * time.Millisecond
 // A place is a connection's.
 type place struct {
 	net.Conn
-	all  *places
-	left chan struct{} // closed when the place is left
+	all   *places
+	since time.Time
+	left  chan struct{} // closed when the place is left
 
-	in    *list.List    // all.idle or all.busy; nil once it is left
-	at    *list.Element // of in
-	since time.Time     // it is there
+	at   *list.Element // of all.order; nil once the place is left
+	busy bool          // a request is under way
 }
 
 func newPlaces(most int) *places {
@@ -41,37 +40,40 @@ func newPlaces(most int) *places {
 
 // take gives nc a place.
 func (ps *places) take(nc net.Conn) *place {
-	p := &place{Conn: nc, all: ps, left: make(chan struct{})}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	for ps.idle.Len()+ps.busy.Len() >= ps.most {
-		in := &ps.idle
-		if in.Len() == 0 {
-			in = &ps.busy
-		}
-		first := in.Front().Value.(*place)
+	for ps.order.Len() >= ps.most {
+		first := ps.first()
 		if kept := keptTime - time.Since(first.since); kept > 0 {
 			ps.mu.Unlock()
 			time.Sleep(kept)
 			ps.mu.Lock()
 			continue
 		}
-		first.move(nil)
+		first.leave()
 		first.Conn.Close()
 		ps.closed.add()
 	}
-	p.move(&ps.idle)
+	p := &place{Conn: nc, all: ps, since: time.Now(), left: make(chan struct{})}
+	p.at = ps.order.PushBack(p)
 	return p
 }
 
-// move moves p to the end of in, or out where in is nil. all.mu is to be held.
-func (p *place) move(in *list.List) {
-	if p.at != nil {
-		p.in.Remove(p.at)
+// first returns the place of the connection that makes room first.
+func (ps *places) first() *place {
+	for at := ps.order.Front(); at != nil; at = at.Next() {
+		if p := at.Value.(*place); !p.busy {
+			return p
+		}
 	}
-	if p.in, p.at = in, nil; in != nil {
-		p.at, p.since = in.PushBack(p), time.Now()
-	} else {
+	return ps.order.Front().Value.(*place)
+}
+
+// leave leaves p's place. p.all.mu is to be held.
+func (p *place) leave() {
+	if p.at != nil {
+		p.all.order.Remove(p.at)
+		p.at = nil
 		close(p.left)
 	}
 }
@@ -80,21 +82,15 @@ func (p *place) move(in *list.List) {
 func (p *place) note(busy bool) {
 	p.all.mu.Lock()
 	defer p.all.mu.Unlock()
-	switch {
-	case p.in == nil: // it made room
-	case busy:
-		p.move(&p.all.busy)
-	default:
-		p.move(&p.all.idle)
+	if p.busy = busy; p.at != nil {
+		p.all.order.MoveToBack(p.at)
 	}
 }
 
 // Close closes the connection and leaves the place.
 func (p *place) Close() error {
 	p.all.mu.Lock()
-	if p.in != nil {
-		p.move(nil)
-	}
+	p.leave()
 	p.all.mu.Unlock()
 	return p.Conn.Close()
 }
