@@ -28,7 +28,7 @@ const fieldCost = 32
 const (
 	smallHead    = 4 << 10
 	headCopies   = 4        // of a large head: ours, and net/http's while it reads it
-	streamCost   = 20 << 10 // a stream of HTTP/2
+	streamCost   = 28 << 10 // a stream of HTTP/2
 	ownMemory    = 2 * streamCost
 	memoryWait   = 5 * time.Second // how long a connection waits for it
 	placeCost    = 96 << 10        // of the memory limit, for each connection
