@@ -104,16 +104,14 @@ func (b *budget) wait(n int, gone <-chan struct{}) bool {
 	defer late.Stop()
 	for {
 		b.mu.Lock()
-		if b.left >= n {
-			b.left -= n
-			b.mu.Unlock()
-			return true
-		}
 		if b.freed == nil {
 			b.freed = make(chan struct{})
 		}
-		freed := b.freed
+		freed := b.freed // before the try, which else might miss what comes after it
 		b.mu.Unlock()
+		if b.try(n) {
+			return true
+		}
 		select {
 		case <-freed:
 		case <-gone:

@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -53,7 +54,7 @@ func TestNoMemory(t *testing.T) {
 	}
 	const refs = 2 * smallHead / 34
 	p := newHTTP2Peer(t, "tcp", addr, nil)
-	p.send(http2Start+request(1, added("x", ""))+request(3, added("x", ""))+request(5, slicesOf(indexed(62), refs)...), cuts["whole"])
+	p.send(http2Start+request(1, added("x", ""))+request(3, added("x", ""))+request(5, slices.Repeat([]coded{indexed(62)}, refs)...), cuts["whole"])
 	if got := p.await(1, 3, 5); got[1] != shown4+"x: \n" || !strings.HasPrefix(got[5], "503 ") {
 		t.Errorf("HTTP/2: %v", got)
 	}
@@ -65,14 +66,6 @@ func TestNoMemory(t *testing.T) {
 	if l.memory.left != 0 {
 		t.Errorf("%d bytes are left of none", l.memory.left)
 	}
-}
-
-func slicesOf(f coded, n int) []coded {
-	fields := make([]coded, n)
-	for i := range fields {
-		fields[i] = f
-	}
-	return fields
 }
 
 // A head of HTTP/2 takes of the connection's own memory first, then of what is shared,
