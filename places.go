@@ -1,7 +1,7 @@
 package main
 
 import (
-	"container/list"
+	"container/ring"
 	"net"
 	"sync"
 	"time"
@@ -9,15 +9,17 @@ import (
 
 // This file holds how many connections there are at once.
 
-// Places are those of connections. When all are taken and one more comes, the
-// connection that has waited longest for its client's next request makes room, or, if
-// none waits, the one whose request is under way longest. But each has its place for
-// keptTime, so that the newest are served however many come.
+// Places are those of connections. When all are taken and one more comes, the idle
+// connection that has been so longest makes room, or, if none is idle, the one whose
+// request is awaited or under way longest. But each has its place for keptTime or up to
+// its first answer, so that the newest are served however many come.
 type places struct {
 	most int
 
 	mu     sync.Mutex // guards the following, and the fields of each place
-	order  list.List  // of *place, by when a request last began or ended
+	taken  int
+	idle   ring.Ring // before the place whose answer ended first
+	busy   ring.Ring // before the place that was taken first, or whose request began
 	closed tally
 }
 
@@ -26,12 +28,11 @@ const keptTime = 100 * time.Millisecond
 // A place is a connection's.
 type place struct {
 	net.Conn
-	all   *places
-	since time.Time
-	left  chan struct{} // closed when the place is left
+	all  *places
+	came time.Time
+	left chan struct{} // closed when the place is left
 
-	at   *list.Element // of all.order; nil once the place is left
-	busy bool          // a request is under way
+	at ring.Ring // its element of all.idle or all.busy; without a Value once the place is left
 }
 
 func newPlaces(most int) *places {
@@ -42,38 +43,34 @@ func newPlaces(most int) *places {
 func (ps *places) take(nc net.Conn) *place {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	for ps.order.Len() >= ps.most {
-		first := ps.first()
-		if kept := keptTime - time.Since(first.since); kept > 0 {
-			ps.mu.Unlock()
-			time.Sleep(kept)
-			ps.mu.Lock()
-			continue
+	for ps.taken >= ps.most {
+		first, ok := ps.idle.Next().Value.(*place)
+		if !ok {
+			first = ps.busy.Next().Value.(*place)
+			if kept := keptTime - time.Since(first.came); kept > 0 {
+				ps.mu.Unlock()
+				time.Sleep(kept)
+				ps.mu.Lock()
+				continue
+			}
 		}
 		first.leave()
 		first.Conn.Close()
 		ps.closed.add()
 	}
-	p := &place{Conn: nc, all: ps, since: time.Now(), left: make(chan struct{})}
-	p.at = ps.order.PushBack(p)
+	ps.taken++
+	p := &place{Conn: nc, all: ps, came: time.Now(), left: make(chan struct{})}
+	p.at.Value = p
+	ps.busy.Prev().Link(&p.at)
 	return p
-}
-
-// first returns the place of the connection that makes room first.
-func (ps *places) first() *place {
-	for at := ps.order.Front(); at != nil; at = at.Next() {
-		if p := at.Value.(*place); !p.busy {
-			return p
-		}
-	}
-	return ps.order.Front().Value.(*place)
 }
 
 // leave leaves p's place. p.all.mu is to be held.
 func (p *place) leave() {
-	if p.at != nil {
-		p.all.order.Remove(p.at)
-		p.at = nil
+	if p.at.Value != nil {
+		p.at.Value = nil
+		p.at.Prev().Unlink(1)
+		p.all.taken--
 		close(p.left)
 	}
 }
@@ -82,9 +79,15 @@ func (p *place) leave() {
 func (p *place) note(busy bool) {
 	p.all.mu.Lock()
 	defer p.all.mu.Unlock()
-	if p.busy = busy; p.at != nil {
-		p.all.order.MoveToBack(p.at)
+	if p.at.Value == nil {
+		return
 	}
+	others := &p.all.idle
+	if busy {
+		others = &p.all.busy
+	}
+	p.at.Prev().Unlink(1)
+	others.Prev().Link(&p.at)
 }
 
 // Close closes the connection and leaves the place.

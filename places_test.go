@@ -1,0 +1,66 @@
+package main
+
+import (
+	"net"
+	"slices"
+	"testing"
+	"time"
+)
+
+// The connection that has been idle longest makes room, or, if none is idle, the one
+// whose request is awaited or under way longest, but not before its time.
+func TestPlaces(t *testing.T) {
+	ps := newPlaces(3)
+	var taken []*place
+	take := func() {
+		_, server := net.Pipe()
+		taken = append(taken, ps.take(server))
+	}
+	gone := func() (all []int) {
+		for i, p := range taken {
+			select {
+			case <-p.left:
+				all = append(all, i)
+			default:
+			}
+		}
+		return all
+	}
+	for range 3 {
+		take()
+	}
+	answer := func(i int) {
+		taken[i].note(true)
+		taken[i].note(false)
+	}
+	answer(2)
+	answer(0)
+	answer(2) // is idle less long than 0
+	for _, test := range []struct {
+		what  string
+		begin func()
+		gone  []int // at the end
+	}{
+		{"one of two idle ones", func() {}, []int{0}},
+		{"the last idle one", func() {}, []int{0, 2}},
+		{"one that waits for a request", func() { taken[1].note(true) }, []int{0, 2, 3}},
+		{"one whose request is under way", func() { taken[4].note(true) }, []int{0, 1, 2, 3}},
+		{"none, where there is some", func() {
+			taken[1].note(true) // has no place any more
+			taken[1].Close()
+			taken[5].Close()
+		}, []int{0, 1, 2, 3, 5}},
+	} {
+		test.begin()
+		before := gone()
+		take()
+		if got := gone(); !slices.Equal(got, test.gone) {
+			t.Errorf("%s is to make room: %v are gone, want %v", test.what, got, test.gone)
+		}
+		for _, i := range gone() {
+			if p := taken[i]; !slices.Contains(before, i) && i != 0 && i != 2 && time.Since(p.came) < keptTime {
+				t.Errorf("%s made room after %v", test.what, time.Since(p.came))
+			}
+		}
+	}
+}
