@@ -79,6 +79,20 @@ func main() {
 }
 `
 
+// stockSubject builds it.
+func stockSubject(t *testing.T) subject {
+	t.Helper()
+	dir := t.TempDir()
+	source, stockBinary := filepath.Join(dir, "main.go"), filepath.Join(dir, "stock")
+	os.WriteFile(source, []byte(stock), 0o666)
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", stockBinary, source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	return subject{"net/http", func(addr string) []string { return []string{stockBinary, addr} }, ""}
+}
+
 // A subject is a server under measurement.
 type subject struct {
 	name string
@@ -150,19 +164,12 @@ func TestTable(t *testing.T) {
 	if !*table {
 		t.Skip("no -table")
 	}
-	dir := t.TempDir()
-	source, stockBinary := filepath.Join(dir, "main.go"), filepath.Join(dir, "stock")
-	os.WriteFile(source, []byte(stock), 0o666)
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", stockBinary, source)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v:\n%s", err, out)
-	}
+	plain := stockSubject(t)
 	ours := func(v string) func(string) []string {
 		return func(addr string) []string { return []string{binary, "-addr=" + addr, "-v=" + v} }
 	}
 	subjects := []subject{
-		{"net/http", func(addr string) []string { return []string{stockBinary, addr} }, ""},
+		plain,
 		{"-v=0", ours("0"), ""},
 		{"-v=2, to a file", ours("2"), "file"},
 		{"-v=2, to a pipe", ours("2"), "pipe"},
@@ -239,7 +246,7 @@ func TestTable(t *testing.T) {
 	}
 
 	var sizes [][]float64
-	for _, path := range []string{stockBinary, binary} {
+	for _, path := range []string{plain.args("")[0], binary} {
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"runtime/debug"
 	"sync"
@@ -37,11 +38,15 @@ const (
 )
 
 // newLimits returns the limits that GOMEMLIMIT and the limit of open files set, with
-// at most conns connections where that isn't 0.
-func newLimits(head, conns int, overTLS bool) *limits {
+// at most conns connections where that isn't 0. It returns an error where the memory for
+// large heads doesn't bear one.
+func newLimits(head, conns int, overTLS bool) (*limits, error) {
 	l := &limits{head: head, memory: newBudget(math.MaxInt), refused: tally{what: "%d requests were refused for want of memory"}}
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
 		l.memory = newBudget(int(limit / 4))
+		if l.cost(head) > l.memory.left {
+			return nil, fmt.Errorf("-maxhead %d: want at most %d, a sixteenth of GOMEMLIMIT", head, l.memory.left/headCopies)
+		}
 		if conns == 0 {
 			conns = int(limit / placeCost)
 			if overTLS {
@@ -57,7 +62,7 @@ func newLimits(head, conns int, overTLS bool) *limits {
 		}
 	}
 	l.places = newPlaces(max(1, conns))
-	return l
+	return l, nil
 }
 
 // cost returns what a head of size bytes takes of the shared memory.

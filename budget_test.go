@@ -75,7 +75,7 @@ func TestNoMemory(t *testing.T) {
 func TestStreamsAreCharged(t *testing.T) {
 	l := testLimits()
 	l.memory = newBudget(1 << 20)
-	h, dst := newHTTP2(l), make([]byte, 1<<20)
+	h, dst := newHTTP2(l, nil), make([]byte, 1<<20)
 	for i := range 4 {
 		h.feed(dst, []byte(request(2*i+1)))
 	}

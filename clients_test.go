@@ -234,7 +234,13 @@ func load(tb testing.TB, addr, request string, conns, streams int) (stop func() 
 // testHead is the largest head that is taken in tests, in bytes: the default.
 const testHead = 64 << 10
 
-func testLimits() *limits { return newLimits(testHead, 0, false) }
+func testLimits() *limits {
+	l, err := newLimits(testHead, 0, false)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
 
 // newTestConn returns a conn of nc alone.
 func newTestConn(nc halfCloser) *conn {

@@ -161,7 +161,7 @@ func (c *conn) awaitHTTP2(p []byte) error {
 		after = ""
 	case after == "":
 		c.mu.Lock()
-		c.feed = newHTTP2(c.limits)
+		c.feed = newHTTP2(c.limits, func() { c.Close() })
 		c.mu.Unlock()
 		c.ahead = make([]byte, aheadBytes)
 		c.refused = nil // HTTP/2 refuses in frames

@@ -36,6 +36,10 @@ func run(args []string) int {
 	if err != nil {
 		return fail(1, "-cert %q, -key %q: %v", *certFile, *keyFile, err)
 	}
+	limits, err := newLimits(*maxHead, *maxConns, tlsConfig != nil)
+	if err != nil {
+		return fail(2, "%v", err)
+	}
 	tuneCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -51,7 +55,7 @@ func run(args []string) int {
 	if err != nil {
 		return fail(1, "%v", err)
 	}
-	status := serve(ln, tlsConfig, newLimits(*maxHead, *maxConns, tlsConfig != nil), signals)
+	status := serve(ln, tlsConfig, limits, signals)
 	if err := stopProfiles(); err != nil {
 		later(0, func() { glog.Errorf("%v", err) })
 		status = 1

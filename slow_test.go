@@ -31,6 +31,8 @@ func TestSlowClients(t *testing.T) {
 		io.WriteString(c, "GET /hello HTTP/1.1\r\nHost:")
 		slow = append(slow, c)
 	}
+	block := p.dial() // half of it, over HTTP/2
+	io.WriteString(block, http2Start+frameOf(headersFrame, 0, 1, "\x82"))
 	if res, _ := p.get("/hello"); res.StatusCode != 200 { // others are served at once
 		t.Errorf("status %d", res.StatusCode)
 	}
@@ -38,6 +40,10 @@ func TestSlowClients(t *testing.T) {
 		if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
 			t.Errorf("%q, %v", b, err)
 		}
+	}
+	block.SetReadDeadline(time.Now().Add(responseTimeout)) // long before the connection counts as idle
+	if _, err := io.Copy(io.Discard, block); err != nil {
+		t.Errorf("half a header block: %v", err)
 	}
 	body.SetReadDeadline(time.Now())
 	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -17,6 +17,7 @@ func TestBadStarts(t *testing.T) {
 	}
 	defer taken.Close()
 	addr := taken.Addr().String()
+	t.Setenv("GOMEMLIMIT", "64MiB")
 	for _, test := range []struct {
 		args   []string
 		status int
@@ -34,6 +35,7 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
 		{[]string{"-drain=-1s"}, 2, `-drain -1s: want 0 or more`},
 		{[]string{"-maxhead=1000"}, 2, `-maxhead 1000: want 1024 to 16777216`},
+		{[]string{"-maxhead=4194305"}, 2, `-maxhead 4194305: want at most 4194304, a sixteenth of GOMEMLIMIT`},
 		{[]string{"-maxconns=-1"}, 2, `-maxconns -1: want 0 or more`},
 		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
 		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"crypto/tls"
+	"flag"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// This file holds the strangers who mean harm, in a process of their own.
+
+// An onslaught is what each of so many connections does, anew when it is closed. What it
+// sends comes before what it then repeats.
+type onslaught struct {
+	name   string
+	conns  int
+	sent   string
+	again  string        // repeated, until the server takes no more
+	pause  time.Duration // before each repetition
+	reads  time.Duration // a byte so often; 0 for all that comes, less for nothing
+	closes bool          // once all is sent
+	raw    bool          // over TLS as well
+}
+
+const unread = -1 // no byte is read
+
+// acceptJSON asks for the JSON form.
+const acceptJSON = "Accept: application/json\r\n"
+
+// asking returns a request of HTTP/1 with fields.
+func asking(path, fields string) string {
+	return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n"
+}
+
+// bomb returns n streams, from first on, each with a field of size bytes referred to
+// refs times, whose answers have no window.
+func bomb(n, size, refs int, path, name string) string {
+	var b strings.Builder
+	b.WriteString(preface + frameOf(settingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00"))
+	field := added(name, strings.Repeat("a", size))
+	for i := range n {
+		fields := []coded{indexed(6), literalOf(4, path), indexed(2), literalOf(1, "localhost"), literal("accept", "application/json")}
+		if i == 0 {
+			fields = append(fields, field)
+		}
+		fields = append(fields, slices.Repeat([]coded{indexed(62)}, refs)...)
+		b.WriteString(cutIntoFrames(2*i+1, 16000, block(fields...)))
+	}
+	return b.String()
+}
+
+// resets returns n requests, each reset at once.
+func resets(n int) string {
+	var b strings.Builder
+	b.WriteString(http2Start)
+	for i := range n {
+		b.WriteString(request(2*i+1) + frameOf(resetFrame, 0, 2*i+1, "\x00\x00\x00\x08"))
+	}
+	return b.String()
+}
+
+// clientHello returns what a client of TLS sends first.
+func clientHello() string {
+	client, server := net.Pipe()
+	defer client.Close()
+	go tls.Client(client, &tls.Config{ServerName: "localhost"}).Handshake()
+	hello := make([]byte, 4096)
+	n, _ := server.Read(hello)
+	return string(hello[:n])
+}
+
+// attacks are these, on what answers at path, and late at slow.
+func attacks(path, slow string) []onslaught {
+	one := "X: " + strings.Repeat("a", 65000) + "\r\n"
+	tiny := strings.Repeat("a:\r\n", 1800)
+	folded := "a: b\r\n" + strings.Repeat(" c\r\n", 1800)
+	half := func(fields string) string { return strings.TrimSuffix(asking(path, fields), "\r\n\r\n") }
+	window := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(frameOf(windowFrame, 0, 2*i+1, "\x00\x00\x00\x01"))
+		}
+		return b.String()
+	}
+	return []onslaught{
+		{name: "heads of one field, text", conns: 300, again: asking(path, one), pause: 50 * time.Millisecond},
+		{name: "heads of one field, JSON, not read", conns: 1000, again: asking(path, acceptJSON+one), reads: unread},
+		{name: "heads of tiny fields, JSON", conns: 300, again: asking(path, acceptJSON+tiny), pause: 50 * time.Millisecond},
+		{name: "heads of tiny fields, JSON, not read", conns: 1000, again: asking(path, acceptJSON+tiny), reads: unread},
+		{name: "heads of folded lines, JSON, a byte a second", conns: 1000, again: asking(path, acceptJSON+folded), reads: time.Second},
+		{name: "heads too large", conns: 300, again: asking(path, one+one)},
+		{name: "half heads of one field", conns: 2000, sent: half(one), reads: unread},
+		{name: "half heads of tiny fields", conns: 2000, sent: half(tiny), reads: unread},
+		{name: "large heads with a delay", conns: 2000, sent: asking(slow, acceptJSON+tiny), reads: unread},
+		{name: "delays", conns: 3000, sent: asking(slow, ""), reads: unread},
+		{name: "bombs of a large field", conns: 200, sent: bomb(250, 3900, 260, path, "x"), reads: unread},
+		{name: "bombs of a large field, within the limit", conns: 200, sent: bomb(250, 3900, 14, path, "x"), reads: unread},
+		{name: "bombs of an empty field", conns: 200, sent: bomb(100, 0, 1800, path, "x"), reads: unread},
+		{name: "bombs of cookie crumbs", conns: 200, sent: bomb(100, 0, 1700, path, "cookie"), reads: unread},
+		{name: "bombs with a delay", conns: 200, sent: bomb(100, 0, 1800, slow, "x"), reads: unread},
+		{name: "bombs whose windows get a byte at a time", conns: 200, sent: bomb(100, 0, 1000, path, "x"), again: window(100), pause: 100 * time.Millisecond},
+		{name: "streams with a delay", conns: 1000, sent: bomb(100, 0, 1, slow, "x"), reads: unread},
+		{name: "half blocks", conns: 2000, sent: strings.TrimSuffix(http2Start+cutIntoFrames(1, 16000, block(literal("x", strings.Repeat("~", 60000)))+"\x82"), "\x82"), reads: unread},
+		{name: "resets on few connections", conns: 4, sent: resets(100000)},
+		{name: "resets on many short connections", conns: 64, sent: resets(250), closes: true},
+		{name: "idle connections", conns: 10000, sent: asking(path, "")},
+		{name: "handshakes begun", conns: 2000, sent: clientHello(), reads: unread, raw: true},
+	}
+}
+
+var (
+	attacked   = flag.String("attack", "", "attack the server at `address`")
+	attackTLS  = flag.Bool("attacktls", false, "attack over TLS")
+	attackPath = flag.String("attackpath", "/hello", "`target` that is asked for")
+	attackSlow = flag.String("attackslow", "/hello?delay=30s", "`target` that is answered late")
+	attackPart = flag.Int("attackpart", 1, "attack with one of `n` connections")
+)
+
+// TestAttack attacks until it is killed.
+func TestAttack(t *testing.T) {
+	if *attacked == "" {
+		t.Skip("no -attack")
+	}
+	for _, a := range attacks(*attackPath, *attackSlow) {
+		t.Run(a.name, func(t *testing.T) {
+			t.Parallel()
+			a.run(*attacked)
+		})
+	}
+}
+
+// run has a's connections do what it says for ever.
+func (a onslaught) run(addr string) {
+	var all sync.WaitGroup
+	for range max(1, a.conns / *attackPart) {
+		all.Go(func() {
+			for {
+				a.once(addr)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// dial connects to addr, over TLS where a goes over it.
+func (a onslaught) dial(addr string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: time.Second}
+	if !*attackTLS || a.raw {
+		return dialer.Dial("tcp", addr)
+	}
+	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}
+	if strings.HasPrefix(a.sent, preface) {
+		config.NextProtos[0] = http2ALPN
+	}
+	return tls.DialWithDialer(dialer, "tcp", addr, config)
+}
+
+func (a onslaught) once(addr string) {
+	c, err := a.dial(addr)
+	if err != nil {
+		time.Sleep(10 * time.Millisecond)
+		return
+	}
+	defer c.Close()
+	go func() {
+		_, err := io.WriteString(c, a.sent)
+		for a.again != "" && err == nil {
+			time.Sleep(a.pause)
+			_, err = io.WriteString(c, a.again)
+		}
+		if a.closes {
+			c.Close()
+		}
+	}()
+	switch { // until the server closes it, or it is enough to wait for that
+	case a.reads == 0:
+		io.Copy(io.Discard, c)
+	case a.reads < 0:
+		time.Sleep(3 * time.Second)
+	default:
+		for _, err := c.Read(make([]byte, 1)); err == nil; _, err = c.Read(make([]byte, 1)) {
+			time.Sleep(a.reads)
+		}
+	}
+}
