@@ -34,8 +34,9 @@ lint: ## gofmt, vet and staticcheck
 h2spec: ## compare with net/http alone by h2spec's cases of HTTP/2
 	go test -run '^TestH2spec$$' -v -h2spec=$(H2SPEC) .
 
-soak: build ## test for minutes with thousands of bad and idle clients
-	go test -run '^TestSoak$$' -v -soak -program=bin/httpserver -timeout=15m .
+soak: GOARCH = $(shell go env GOARCH)
+soak: release ## test for half an hour with thousands of bad and idle clients
+	go test -run '^Test(Soak|Siege)$$' -v -soak -program=bin/$(GOARCH)/httpserver -timeout=40m .
 
 bench: GOARCH = $(shell go env GOARCH)
 bench: release ## measure against a plain net/http server for minutes; with valgrind, instructions too
