@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,9 @@ func isLocal(r *http.Request) bool {
 
 // ServeHTTP logs the request, with its head at -v=4, and what was answered.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 2 {
+		growStack()
+	}
 	h.inFlight.Add(1)
 	defer h.inFlight.Add(-1)
 	if h.stopping.Load() {
@@ -152,6 +156,16 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		h.mux.ServeHTTP(rec, r)
 	}
+}
+
+// growStack has its goroutine's stack grow to 4 KB while there is little on it to be
+// copied. Over HTTP/2 net/http starts a goroutine for each request, with 2 KB that don't
+// suffice: ServeMux would outgrow them (Go issue 18138).
+//
+//go:noinline
+func growStack() {
+	var room [1536]byte
+	runtime.KeepAlive(&room)
 }
 
 func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
