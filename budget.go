@@ -34,7 +34,9 @@ const (
 	memoryWait   = 5 * time.Second // how long a connection waits for it
 	placeCost    = 96 << 10        // of the memory limit, for each connection
 	placeCostTLS = 160 << 10
-	keptFiles    = 32 // descriptors that are not for connections
+	keptTime     = 200 * time.Millisecond // how long a new connection has its place for certain
+	keptTimeTLS  = 300 * time.Millisecond // a handshake may take a millisecond of a core
+	keptFiles    = 32                     // descriptors that are not for connections
 )
 
 // newLimits returns the limits that GOMEMLIMIT and the limit of open files set, with
@@ -42,16 +44,17 @@ const (
 // large heads doesn't bear one.
 func newLimits(head, conns int, overTLS bool) (*limits, error) {
 	l := &limits{head: head, memory: newBudget(math.MaxInt), refused: tally{what: "%d requests were refused for want of memory"}}
+	cost, kept := placeCost, keptTime
+	if overTLS {
+		cost, kept = placeCostTLS, keptTimeTLS
+	}
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
 		l.memory = newBudget(int(limit / 4))
 		if l.cost(head) > l.memory.left {
 			return nil, fmt.Errorf("-maxhead %d: want at most %d, a sixteenth of GOMEMLIMIT", head, l.memory.left/headCopies)
 		}
 		if conns == 0 {
-			conns = int(limit / placeCost)
-			if overTLS {
-				conns = int(limit / placeCostTLS)
-			}
+			conns = int(limit) / cost
 		}
 	}
 	var files syscall.Rlimit
@@ -61,7 +64,7 @@ func newLimits(head, conns int, overTLS bool) (*limits, error) {
 			conns = most
 		}
 	}
-	l.places = newPlaces(max(1, conns))
+	l.places = newPlaces(max(1, conns), kept)
 	return l, nil
 }
 

@@ -239,12 +239,14 @@ func takeHead(r *http.Request) *head {
 // noteState is an http.Server's ConnState.
 func noteState(nc net.Conn, state http.ConnState) {
 	c := connOf(nc)
-	if c == nil || state != http.StateActive && state != http.StateIdle {
-		return
-	}
-	c.place.note(state == http.StateActive)
-	if state == http.StateIdle {
-		c.handled.Store(false)
+	switch {
+	case c == nil:
+	case state == http.StateActive:
+		c.place.note(true)
+	case state == http.StateIdle:
+		if c.handled.Swap(false) { // else it is HTTP/2's before the first request
+			c.place.note(false)
+		}
 		c.size = 0
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -147,8 +147,9 @@ func (h *head) textLen(r *http.Request) int {
 	return n
 }
 
-// writers are those not in use.
-var writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
+// writers are those not in use. They are small, because net/http has larger ones behind
+// them, and a reader that doesn't read holds both.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 1<<10) }}
 
 func newWriter(w io.Writer) *bufio.Writer {
 	bw := writers.Get().(*bufio.Writer)

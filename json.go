@@ -21,14 +21,14 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 
 	j.WriteString(`,"headers":{`)
 	fields := h.all()
-	canonical := func(i int) string { return http.CanonicalHeaderKey(fields[i].name) }
-	var sorted []int // of fields, without pseudo-fields, by canonical name
+	canonical := func(i int32) string { return http.CanonicalHeaderKey(fields[i].name) }
+	var sorted []int32 // of fields, without pseudo-fields, by canonical name
 	for i, f := range fields {
 		if f.name[0] != ':' {
-			sorted = append(sorted, i)
+			sorted = append(sorted, int32(i))
 		}
 	}
-	slices.SortStableFunc(sorted, func(a, b int) int { return strings.Compare(canonical(a), canonical(b)) })
+	slices.SortStableFunc(sorted, func(a, b int32) int { return strings.Compare(canonical(a), canonical(b)) })
 	name := ""
 	for n, i := range sorted {
 		if next := canonical(i); n > 0 && next == name {

@@ -11,10 +11,11 @@ import (
 
 // Places are those of connections. When all are taken and one more comes, the idle
 // connection that has been so longest makes room, or, if none is idle, the one whose
-// request is awaited or under way longest. But each has its place for keptTime or up to
+// request is awaited or under way longest. But each has its place for some time or up to
 // its first answer, so that the newest are served however many come.
 type places struct {
 	most int
+	kept time.Duration
 
 	mu     sync.Mutex // guards the following, and the fields of each place
 	taken  int
@@ -22,8 +23,6 @@ type places struct {
 	busy   ring.Ring // before the place that was taken first, or whose request began
 	closed tally
 }
-
-const keptTime = 100 * time.Millisecond
 
 // A place is a connection's.
 type place struct {
@@ -35,8 +34,8 @@ type place struct {
 	at ring.Ring // its element of all.idle or all.busy; without a Value once the place is left
 }
 
-func newPlaces(most int) *places {
-	return &places{most: most, closed: tally{what: "%d connections were closed to make room for others"}}
+func newPlaces(most int, kept time.Duration) *places {
+	return &places{most: most, kept: kept, closed: tally{what: "%d connections were closed to make room for others"}}
 }
 
 // take gives nc a place.
@@ -47,7 +46,7 @@ func (ps *places) take(nc net.Conn) *place {
 		first, ok := ps.idle.Next().Value.(*place)
 		if !ok {
 			first = ps.busy.Next().Value.(*place)
-			if kept := keptTime - time.Since(first.came); kept > 0 {
+			if kept := ps.kept - time.Since(first.came); kept > 0 {
 				ps.mu.Unlock()
 				time.Sleep(kept)
 				ps.mu.Lock()

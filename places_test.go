@@ -10,7 +10,8 @@ import (
 // The connection that has been idle longest makes room, or, if none is idle, the one
 // whose request is awaited or under way longest, but not before its time.
 func TestPlaces(t *testing.T) {
-	ps := newPlaces(3)
+	const kept = 100 * time.Millisecond
+	ps := newPlaces(3, kept)
 	var taken []*place
 	take := func() {
 		_, server := net.Pipe()
@@ -58,7 +59,7 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("%s is to make room: %v are gone, want %v", test.what, got, test.gone)
 		}
 		for _, i := range gone() {
-			if p := taken[i]; !slices.Contains(before, i) && i != 0 && i != 2 && time.Since(p.came) < keptTime {
+			if p := taken[i]; !slices.Contains(before, i) && i != 0 && i != 2 && time.Since(p.came) < kept {
 				t.Errorf("%s made room after %v", test.what, time.Since(p.came))
 			}
 		}

@@ -88,12 +88,13 @@ func attack(t *testing.T, p *process, attacks, scheme string, args ...string) (s
 	for begin := time.Now(); time.Since(begin) < siegeTime; {
 		time.Sleep(200 * time.Millisecond)
 		asked++
-		out, err := exec.Command("curl", "-skm10", "-o/dev/null", "-w%{http_code} %{time_total}", scheme+"://"+p.addr+path).Output()
+		out, err := exec.Command("curl", "-sSkm10", "-o/dev/null", "-w%{http_code} %{time_total}", scheme+"://"+p.addr+path).CombinedOutput()
 		var status int
 		var seconds float64
 		fmt.Sscan(string(out), &status, &seconds)
 		if err != nil || status != 200 {
 			bad++
+			t.Logf("bad: %v, %q", err, out)
 		}
 		slowest = max(slowest, time.Duration(seconds*float64(time.Second)))
 	}

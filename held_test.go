@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// live returns how many bytes of the process's heap and stacks are in use.
+func (p *process) live() int {
+	_, profile := p.get("/debug/pprof/heap?gc=1&debug=1")
+	var heap, stacks int
+	for line := range strings.Lines(profile) {
+		fmt.Sscanf(line, "# HeapAlloc = %d", &heap)
+		fmt.Sscanf(line, "# Stack = %d", &stacks)
+	}
+	return heap + stacks
+}
+
+// One request holds at most 1 MB, and one connection of many at most 10 MB.
+func TestHeld(t *testing.T) {
+	if !*soak {
+		t.Skip("no -soak")
+	}
+	for _, a := range attacks("/hello", "/hello?delay=30s") {
+		if a.raw {
+			continue
+		}
+		t.Run(a.name, func(t *testing.T) {
+			p := start(t, "-v=0")
+			p.live()
+			rest, held, most := p.live(), 0, 1<<20
+			if strings.HasPrefix(a.sent, preface) {
+				most = 10 << 20
+			}
+			const conns = 10 // what else is in use hardly counts
+			for range conns {
+				go a.once(p.addr)
+			}
+			for range 5 {
+				time.Sleep(100 * time.Millisecond)
+				held = max(held, (p.live()-rest)/conns)
+			}
+			t.Logf("%s: %d KB", a.name, held>>10)
+			if held > most {
+				t.Errorf("%d bytes are held", held)
+			}
+		})
+	}
+}
