@@ -221,16 +221,21 @@ func TestTable(t *testing.T) {
 	}
 	row("its peak under the load, MB", "%.1f", peak)
 
-	row("memory an idle connection, KB", "%.1f", inTurns(3, subjects[:2], func(_ int, s subject) float64 {
+	busyPeak := make([][]float64, 2)
+	row("memory an idle connection, KB", "%.1f", inTurns(3, subjects[:2], func(i int, s subject) float64 {
 		p := s.start(t)
 		p.get("/hello")
 		before := p.memory("VmRSS")
-		const conns = 5000
+		const conns = 10000
 		c := newClient(t, p.addr, benchRequest, conns, 0)
 		defer c.close()
 		c.round(t)
-		return (p.memory("VmRSS") - before) / conns
+		each := (p.memory("VmRSS") - before) / conns
+		p.underLoad(benchRequest, 16, 0, 3*time.Second)
+		busyPeak[i] = append(busyPeak[i], p.memory("VmHWM")/1024)
+		return each
 	}))
+	row("peak with 10,000 of them and 16 busy ones, MB", "%.0f", busyPeak)
 
 	for _, fields := range []int{1, 10, 100, 1000} {
 		var request strings.Builder
