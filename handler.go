@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -62,8 +63,10 @@ func newServer(h *handler, maxHead int) *http.Server {
 	return srv
 }
 
-// healthzPath is asked every few seconds by whoever watches the server.
-const healthzPath = "/healthz"
+const (
+	helloPath   = "/hello"
+	healthzPath = "/healthz" // asked every few seconds by whoever watches the server
+)
 
 // A handler answers every request to the server and logs it.
 type handler struct {
@@ -83,7 +86,7 @@ func newHandler(access string) *handler {
 	}
 	h := &handler{mux: http.NewServeMux(), hostname: []string{hostname}}
 	h.mux.HandleFunc("/", notFound)
-	h.mux.HandleFunc("/hello", h.hello)
+	h.mux.HandleFunc(helloPath, h.hello)
 	h.mux.HandleFunc(healthzPath, h.healthz)
 	if access == "none" {
 		return h
@@ -148,14 +151,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if glog.V(logLevel(r)) {
 		defer rec.log(r, time.Now()) // after a panic too
 	}
-	if rec.head != nil && rec.head.refused {
+	switch p := r.URL.Path; {
+	case rec.head != nil && rec.head.refused:
 		w.Header().Set("Retry-After", "1")
 		http.Error(rec, "no memory for another request like this; try again", http.StatusServiceUnavailable)
-	} else if !strings.HasPrefix(r.URL.Path, "/") { // such as *, which ServeMux would answer itself
+	case !strings.HasPrefix(p, "/"): // such as *, which ServeMux would answer itself
 		notFound(rec, r)
-	} else {
+	case isHello(p) || isHello(path.Clean(p)): // ServeMux would redirect from some, and hide what arrived
+		r.URL.Path, r.URL.RawPath = helloPath, ""
+		fallthrough
+	default:
 		h.mux.ServeHTTP(rec, r)
 	}
+}
+
+// isHello reports whether p is helloPath or below it.
+func isHello(p string) bool {
+	return p == helloPath || strings.HasPrefix(p, helloPath+"/")
 }
 
 // growStack has its goroutine's stack grow to 4 KB while there is little on it to be
