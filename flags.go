@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"time"
 )
 
 // This file holds the command line: our own flags, glog's beside them, and what is
@@ -23,13 +24,15 @@ var (
 	maxHead     = flags.Int("maxhead", 65536, "largest head of a request, in `bytes`, each field counted 32 longer than it is")
 	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is as many as GOMEMLIMIT bears, and without one no limit")
 	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
-	drain       = flags.Duration("drain", 0, "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see")
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")
 	blockRate   = flags.Int("blockprofilerate", 10000000, "profile one blocking event for every `n` nanoseconds blocked; 0 turns it off")
 	mutexRate   = flags.Int("mutexprofilefraction", 100, "profile one of `n` fights over a mutex; 0 turns it off")
 	showVersion = flags.Bool("version", false, "print module, version and Go version, then exit")
 )
+
+// drain is -drain's, whose error says more than that of a flags.Duration.
+var drain time.Duration
 
 const usage = `Usage: httpserver [flags]
 
@@ -42,8 +45,11 @@ on /healthz and serves its own profiles under /debug/pprof/.
 	$ httpserver -addr=:8000 -v=4
 	Serve on every address of this machine, and log the head of each request.
 
-	$ httpserver -logtostderr=false -log_dir=/var/log
+	$ httpserver -log_dir=/var/log
 	Log to glog's files instead of stderr.
+
+	$ curl 'localhost:8000/hello?status=503&delay=1.5s'
+	Ask for a status, 200 to 599, and for it to come late, up to 30s.
 
 Flags:
 `
@@ -54,7 +60,8 @@ func defineFlags() *flag.FlagSet {
 	v := flag.Lookup("v")
 	v.Usage = "log `level`: 0 starts, stops and faults; 2 a line a request; 3 also /healthz; 4 also each request's head"
 	v.Value.Set("2")
-	flag.Set("logtostderr", "true")
+	flag.Lookup("logtostderr").Value.Set("true")
+	flags.Func("drain", "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see (default 0s)", parseDrain)
 
 	into := func(set *flag.FlagSet) func(*flag.Flag) {
 		return func(f *flag.Flag) { set.Var(f.Value, f.Name, f.Usage) }
@@ -65,6 +72,22 @@ func defineFlags() *flag.FlagSet {
 	flag.CommandLine.SetOutput(io.Discard) // run reports the error itself, in one line
 	flags.VisitAll(into(flag.CommandLine))
 	return glogFlags
+}
+
+func parseDrain(s string) (err error) {
+	if drain, err = time.ParseDuration(s); err != nil || drain < 0 {
+		return errors.New("want 0s or more, with a unit, such as 5s or 1m30s")
+	}
+	return nil
+}
+
+// logToFiles has glog write files where there is a -log_dir and no -logtostderr.
+func logToFiles() {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "logtostderr" })
+	if !given && flag.Lookup("log_dir").Value.String() != "" {
+		flag.Set("logtostderr", "false")
+	}
 }
 
 // parseFlags parses and checks the command line. Where ok is false the process
@@ -99,9 +122,8 @@ func parseFlags(args []string) (status int, ok bool) {
 		return fail(2, "-maxhead %d: want 1024 to %d", *maxHead, 16<<20), false
 	case *maxConns < 0:
 		return fail(2, "-maxconns %d: want 0 or more", *maxConns), false
-	case *drain < 0:
-		return fail(2, "-drain %v: want 0 or more", *drain), false
 	}
+	logToFiles()
 	return 0, true
 }
 

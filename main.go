@@ -96,9 +96,9 @@ func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.
 	h.stopping.Store(true)
 	stopped := make(chan error, 1)
 	go func() {
-		if sig == syscall.SIGTERM && *drain > 0 {
-			later(0, func() { glog.Infof("stopping (%v): draining for %v", sig, *drain) })
-			time.Sleep(*drain)
+		if sig == syscall.SIGTERM && drain > 0 {
+			later(0, func() { glog.Infof("stopping (%v): draining for %v", sig, drain) })
+			time.Sleep(drain)
 		}
 		later(0, func() { glog.Infof("stopping (%v): requests in flight have %v to end", sig, stopTimeout) })
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)

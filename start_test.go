@@ -33,7 +33,9 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-blockprofilerate=-1"}, 2, `-blockprofilerate -1, -mutexprofilefraction 100: want 0 or more`},
 		{[]string{"-addr=:0", "-cpuprofile=/nosuch/cpu"}, 1, `-cpuprofile: open /nosuch/cpu: no such file or directory`},
 		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
-		{[]string{"-drain=-1s"}, 2, `-drain -1s: want 0 or more`},
+		{[]string{"-drain=-1s"}, 2, `invalid value "-1s" for flag -drain: want 0s or more, with a unit, such as 5s or 1m30s`},
+		{[]string{"-drain=5"}, 2, `invalid value "5" for flag -drain: want 0s or more, with a unit, such as 5s or 1m30s`},
+		{[]string{"-log_dir=/nosuch"}, 1, `-log_dir: open /nosuch/httpserver`},
 		{[]string{"-maxhead=1000"}, 2, `-maxhead 1000: want 1024 to 16777216`},
 		{[]string{"-maxhead=4194305"}, 2, `-maxhead 4194305: want at most 4194304, a sixteenth of GOMEMLIMIT`},
 		{[]string{"-maxconns=-1"}, 2, `-maxconns -1: want 0 or more`},
@@ -65,7 +67,7 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 	last := 0
 	for _, want := range []string{
-		"$ httpserver\n", "-addr address\n", `(default "127.0.0.1:8000")`, "glog's flags:\n",
+		"$ httpserver\n", "?status=503&delay=1.5s'\n", "-addr address\n", `(default "127.0.0.1:8000")`, "glog's flags:\n",
 		"-log_dir", "-logtostderr\n", "(default true)", "-v level\n", "(default 2)\n  -vmodule",
 	} {
 		i := bytes.Index(help[last:], []byte(want))
