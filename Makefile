@@ -65,7 +65,7 @@ image: release ## build the image IMAGE with docker, podman or buildah; IMAGE=na
 	@for tool in docker podman buildah; do \
 		if $$tool version >/dev/null 2>&1; then \
 			set -x; exec $$tool build -t $(IMAGE) -f deploy/Dockerfile --platform linux/$(GOARCH) --build-arg GOARCH=$(GOARCH) \
-				--build-arg VERSION="$$(git describe --tags --always 2>/dev/null || echo devel)" \
+				--build-arg VERSION="$$(git describe --tags --always --dirty 2>/dev/null || echo devel)" \
 				--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" bin; \
 		fi; \
 	done; echo "make image: needs docker (its engine running), podman or buildah" >&2; exit 1
