@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -43,6 +44,9 @@ func run(args []string) int {
 	tuneCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // by nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	ln, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
@@ -72,9 +76,7 @@ func fail(status int, format string, a ...any) int {
 }
 
 // serve answers requests on ln within l, over TLS unless tlsConfig is nil, until a signal
-// ends it, and returns the exit status. SIGTERM makes /healthz fail, and closes ln
-// after -drain; SIGINT closes it at once. Then requests in flight get stopTimeout
-// to end. A second signal ends them at once.
+// ends it, and returns the exit status.
 func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.Signal) int {
 	h := newHandler(*pprofAccess)
 	srv := newServer(h, l.head)
@@ -86,13 +88,25 @@ func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.
 	}
 	later(0, func() { glog.Infof("%s listening on %s://%s", versionLine(), scheme, ln.Addr()) })
 
-	var sig os.Signal
 	select {
 	case err := <-failed:
 		later(0, func() { glog.Errorf("listening on %s: %v", ln.Addr(), err) })
 		return 1
-	case sig = <-signals:
+	case sig := <-signals:
+		return stop(srv, h, sig, signals)
 	}
+}
+
+// sameStop is for how long after the first signal others are the same, sent twice by its
+// sender, as timeout(1) does.
+const sameStop = time.Second
+
+// stop ends srv on sig, and returns the exit status. SIGTERM makes /healthz fail, and
+// closes the listener after -drain; SIGINT and SIGHUP close it at once. Then requests in
+// flight get stopTimeout to end. A second signal, sameStop or more after the first, ends
+// them at once.
+func stop(srv *http.Server, h *handler, sig os.Signal, signals <-chan os.Signal) int {
+	first := time.Now()
 	h.stopping.Store(true)
 	stopped := make(chan error, 1)
 	go func() {
@@ -105,17 +119,22 @@ func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.
 		defer cancel()
 		stopped <- srv.Shutdown(ctx)
 	}()
-	select {
-	case err := <-stopped:
-		if n := h.inFlight.Load(); err != nil && n > 0 {
-			later(0, func() { glog.Errorf("stopped after %v: requests cut: %d", stopTimeout, n) })
+	for {
+		select {
+		case err := <-stopped:
+			if n := h.inFlight.Load(); err != nil && n > 0 {
+				later(0, func() { glog.Errorf("stopped after %v: requests cut: %d", stopTimeout, n) })
+				return 1
+			}
+			later(0, func() { glog.Info("stopped") })
+			return 0
+		case sig := <-signals:
+			if time.Since(first) < sameStop {
+				continue
+			}
+			n := h.inFlight.Load()
+			later(0, func() { glog.Errorf("stopped at once on a second signal (%v): requests cut: %d", sig, n) })
 			return 1
 		}
-	case sig := <-signals:
-		n := h.inFlight.Load()
-		later(0, func() { glog.Errorf("stopped at once on a second signal (%v): requests cut: %d", sig, n) })
-		return 1
 	}
-	later(0, func() { glog.Info("stopped") })
-	return 0
 }

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestStop(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			p := start(t, "-v=4")
@@ -33,15 +35,29 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// Signals within a second are one. timeout sends its child the same one twice.
 func TestStopTwice(t *testing.T) {
 	t.Parallel()
-	p := start(t, "-v=4")
+	p := start(t, "-v=4", "-drain=1h")
 	p.post()
 	p.signal(syscall.SIGTERM)
-	p.waitLog("stopping")
 	p.signal(syscall.SIGINT)
+	p.waitLog("stopping")
+	time.Sleep(sameStop)
+	p.signal(syscall.SIGHUP)
 	p.wait(1)
-	p.waitLog(`stopped at once on a second signal \(interrupt\): requests cut: 1\n`)
+	p.waitLog(`stopped at once on a second signal \(hangup\): requests cut: 1\n`)
+}
+
+// SIGHUP does nothing where it was ignored from the start, as by nohup.
+func TestNohup(t *testing.T) {
+	t.Parallel()
+	p := launch(t, exec.Command("sh", "-c", `trap "" HUP; exec "$0" -addr=127.0.0.1:0`, binary))
+	p.waitLog("listening on")
+	p.signal(syscall.SIGHUP)
+	p.signal(syscall.SIGTERM)
+	p.wait(0)
+	p.waitLog(`stopping \(terminated\)`)
 }
 
 // A request that doesn't end is cut after stopTimeout.
@@ -82,6 +98,7 @@ func TestDrainCutShort(t *testing.T) {
 	p.get("/hello") // counts as cut no more
 	p.signal(syscall.SIGTERM)
 	p.waitLog("draining")
+	time.Sleep(sameStop)
 	p.signal(syscall.SIGTERM)
 	p.wait(1)
 	p.waitLog(`stopped at once on a second signal \(terminated\): requests cut: 0\n`)
