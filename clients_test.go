@@ -3,12 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -51,13 +49,6 @@ func http2Transport(t *testing.T) *http.Transport {
 	tr.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr
-}
-
-// testCert returns a certificate for localhost that nobody trusts.
-func testCert() tls.Certificate {
-	ts := httptest.NewTLSServer(nil)
-	defer ts.Close()
-	return ts.TLS.Certificates[0]
 }
 
 // benchRequest has ten fields, as a proxy sends them.

@@ -16,7 +16,7 @@ import (
 // against net/http's own.
 func TestIdleMemory(t *testing.T) {
 	const conns, size = 40, 1 << 15
-	config := &tls.Config{Certificates: []tls.Certificate{testCert()}, NextProtos: []string{"h2", "http/1.1"}}
+	config := &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, NextProtos: []string{"h2", "http/1.1"}}
 	large := strings.Repeat("a", size)
 	measure := func(ln net.Listener, useTLS, http2 bool) int {
 		srv := newServer(newHandler("local"), testHead)

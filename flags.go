@@ -19,7 +19,7 @@ import (
 var (
 	flags       = flag.NewFlagSet("httpserver", flag.ContinueOnError)
 	addr        = flags.String("addr", "127.0.0.1:8000", "listen `address`; port 0 picks a free one, and the log names it")
-	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it")
+	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it; renewed files are taken up")
 	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
 	maxHead     = flags.Int("maxhead", 65536, "largest head of a request, in `bytes`, each field counted 32 longer than it is")
 	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is as many as GOMEMLIMIT bears, and without one no limit")

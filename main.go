@@ -33,20 +33,25 @@ func run(args []string) int {
 	if err := checkLogDir(); err != nil {
 		return fail(1, "%v", err)
 	}
-	tlsConfig, err := loadTLS()
-	if err != nil {
-		return fail(1, "-cert %q, -key %q: %v", *certFile, *keyFile, err)
+	signals, hangups := notifySignals()
+	var tlsConfig *tls.Config
+	if *certFile != "" {
+		cert, err := loadCertificate(*certFile, *keyFile)
+		if err != nil {
+			return fail(1, "-cert %q, -key %q: %v", *certFile, *keyFile, err)
+		}
+		go func() {
+			for range hangups {
+				cert.reload()
+			}
+		}()
+		tlsConfig = newTLSConfig(cert)
 	}
 	limits, err := newLimits(*maxHead, *maxConns, tlsConfig != nil)
 	if err != nil {
 		return fail(2, "%v", err)
 	}
 	tuneCollector()
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // by nohup
-		signal.Notify(signals, syscall.SIGHUP)
-	}
 	ln, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
@@ -73,6 +78,20 @@ func fail(status int, format string, a ...any) int {
 	line := fmt.Sprintf(format, a...)
 	fmt.Fprintf(os.Stderr, "httpserver: %s\n", strings.ReplaceAll(line, "\n", `\n`))
 	return status
+}
+
+// notifySignals returns the signals to stop, and those to read the certificate again:
+// SIGHUP, which without -cert is one to stop, unless the process was started to ignore
+// it, as by nohup.
+func notifySignals() (stops, hangups chan os.Signal) {
+	stops, hangups = make(chan os.Signal, 2), make(chan os.Signal, 1)
+	signal.Notify(stops, syscall.SIGINT, syscall.SIGTERM)
+	if *certFile != "" {
+		signal.Notify(hangups, syscall.SIGHUP)
+	} else if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(stops, syscall.SIGHUP)
+	}
+	return stops, hangups
 }
 
 // serve answers requests on ln within l, over TLS unless tlsConfig is nil, until a signal

@@ -2,8 +2,7 @@ package main
 
 import (
 	"bytes"
-	"crypto/x509"
-	"encoding/pem"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
@@ -98,21 +97,14 @@ func start(t *testing.T, args ...string) *process {
 // startTLS starts the program with a certificate for localhost.
 func startTLS(t *testing.T, args ...string) *process {
 	t.Helper()
-	cert := testCert()
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for name, block := range map[string]*pem.Block{
-		"cert.pem": {Type: "CERTIFICATE", Bytes: cert.Certificate[0]},
-		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return start(t, append(args, "-cert="+filepath.Join(dir, "cert.pem"), "-key="+filepath.Join(dir, "key.pem"))...)
+	return startWith(t, t.TempDir(), newPair(t, nil), args...)
+}
+
+// startWith starts the program with pair, which it writes to dir.
+func startWith(t *testing.T, dir string, pair tls.Certificate, args ...string) *process {
+	t.Helper()
+	writePair(t, dir, pair)
+	return start(t, append(args, "-cert="+filepath.Join(dir, "tls.crt"), "-key="+filepath.Join(dir, "tls.key"))...)
 }
 
 // launch starts cmd, and kills it when the test ends. Unless cmd has a stderr, it

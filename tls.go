@@ -6,19 +6,15 @@ import (
 	"strings"
 )
 
-// This file holds what is TLS's: the certificate, and the connection over it.
+// This file holds what is TLS's but our certificate: the connection over it.
 
-// loadTLS returns the configuration that -cert and -key ask for, or nil.
-func loadTLS() (*tls.Config, error) {
-	if *certFile == "" {
-		return nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(*certFile, *keyFile)
+// newTLSConfig returns the configuration that presents c.
+func newTLSConfig(c *certificate) *tls.Config {
 	return &tls.Config{
-		Certificates: []tls.Certificate{cert},
-		MinVersion:   tls.VersionTLS12,
-		NextProtos:   []string{http2ALPN, "http/1.1"},
-	}, err
+		GetCertificate: c.get,
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{http2ALPN, "http/1.1"},
+	}
 }
 
 // http2ALPN is the name by which TLS clients agree on HTTP/2 (RFC 9113 section 3.2).

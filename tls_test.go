@@ -111,7 +111,7 @@ func TestHTTP2OverTLS(t *testing.T) {
 	}
 
 	// A cipher suite that HTTP/2 prohibits.
-	config.MaxVersion, config.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA}
+	config.MaxVersion, config.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
 	peer := newHTTP2Peer(t, "tcp", p.addr, config)
 	peer.send(http2Start+request(1), cuts["whole"])
 	if got := peer.await(1); !strings.HasPrefix(got[0], "GOAWAY 12 ") {
