@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 
 	"github.com/golang/glog"
@@ -81,29 +82,52 @@ func (l *tlsListener) acceptTCP() {
 	}
 }
 
-var errSlowHandshake = fmt.Errorf("not done within %v", headTimeout)
+// maxHandshake is the most that a client may send to agree on TLS, in bytes. Its
+// certificates may take 75 times theirs.
+const maxHandshake = 16 << 10
+
+// Why a handshake failed, where crypto/tls doesn't know.
+var (
+	errSlowHandshake  = fmt.Errorf("not done within %v", headTimeout)
+	errLargeHandshake = fmt.Errorf("client sent over %d bytes", maxHandshake)
+	errPlainHTTP      = errors.New("client sent an HTTP request to an HTTPS server")
+)
+
+// A boundedConn reads of the connection what r does.
+type boundedConn struct {
+	net.Conn
+	r *io.LimitedReader
+}
+
+func (c boundedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 // handshake makes p's connection ready to be accepted. A client that speaks plain HTTP is told
 // so, as by net/http.
 func (l *tlsListener) handshake(p *place) {
 	ctx, cancel := context.WithTimeoutCause(l.open, headTimeout, errSlowHandshake)
 	defer cancel()
-	tc := tls.Server(p, l.config)
+	bound := &io.LimitedReader{R: p, N: maxHandshake}
+	tc := tls.Server(boundedConn{p, bound}, l.config)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		var notTLS tls.RecordHeaderError
-		if errors.As(err, &notTLS) && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z' {
-			io.WriteString(p, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
-			err = errors.New("client sent an HTTP request to an HTTPS server")
-		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			err = context.Cause(ctx)
+		case errors.As(err, &notTLS) && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z':
+			io.WriteString(p, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+			err = errPlainHTTP
+		case bound.N == 0:
+			err = errLargeHandshake
 		}
 		if l.open.Err() == nil {
-			later(0, func() { glog.Errorf("TLS handshake with %v: %v", p.RemoteAddr(), err) })
+			why := fmt.Sprintf("%.*s", maxLoggedLine, err)
+			later(len(why), func() { glog.Errorf("TLS handshake with %v: %s", p.RemoteAddr(), why) })
+			newConn(p, p, l.limits, nil).CloseWrite() // for the client to read the answer or alert
 		}
 		p.Close()
 		return
 	}
+	bound.N = math.MaxInt64
 	c := overTLS(tc, p, l.limits)
 	select {
 	case l.conns <- c:

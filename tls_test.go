@@ -3,12 +3,17 @@ package main
 import (
 	"bufio"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTLS(t *testing.T) {
@@ -49,30 +54,88 @@ func TestTLS(t *testing.T) {
 	// What net/http refuses is told over TLS too.
 	io.WriteString(tc, "GET /hello HTTP/1.1\r\n\r\n")
 	p.waitLog(tc.LocalAddr().String() + ` "GET /hello HTTP/1.1" 400 refused: Bad Request: missing required Host header\n`)
+}
 
-	// A client that speaks plain HTTP.
-	c := p.dial()
-	io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
-	if b, _ := io.ReadAll(c); !strings.Contains(string(b), "400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n") {
-		t.Errorf("plain HTTP gets %q", b)
-	}
-	p.waitLog(`E.* TLS handshake with ` + c.LocalAddr().String() + `: client sent an HTTP request to an HTTPS server\n`)
+// helloOf returns the first record of a client of TLS with config.
+func helloOf(config *tls.Config) string {
+	client, server := net.Pipe()
+	defer client.Close()
+	config.InsecureSkipVerify = true
+	go tls.Client(client, config).Handshake()
+	b := make([]byte, 16<<10)
+	n, _ := server.Read(b)
+	server.Close()
+	return string(b[:n])
+}
 
-	// One that speaks neither.
-	c = p.dial()
-	io.WriteString(c, "\x00 nothing known")
-	if b, _ := io.ReadAll(c); strings.Contains(string(b), "HTTP") {
-		t.Errorf("something gets %q", b)
-	}
-	p.waitLog(`TLS handshake with ` + c.LocalAddr().String() + `: tls: first record`)
+// recordOf returns a record of TLS with part of a handshake.
+func recordOf(part string) string {
+	return "\x16\x03\x01" + string(byte(len(part)>>8)) + string(byte(len(part))) + part
+}
 
-	// TLS 1.1.
-	if _, err := tls.Dial("tcp", p.addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
-		t.Error("TLS 1.1 is agreed on")
+// What is no handshake gets its answer or alert, and a line of the log, and leaves
+// nothing behind.
+func TestBadHandshakes(t *testing.T) {
+	p := startTLS(t)
+	insecure := &tls.Config{InsecureSkipVerify: true}
+	tr := &http.Transport{TLSClientConfig: insecure, DisableKeepAlives: true}
+	holds := func() (goroutines, files int) {
+		t.Helper()
+		req, _ := http.NewRequest("GET", "https://"+p.addr+"/debug/pprof/goroutine?debug=1", nil)
+		res, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		fmt.Fscanf(res.Body, "goroutine profile: total %d", &goroutines)
+		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return goroutines, len(open)
 	}
-	p.waitLog(`TLS handshake with \S+: tls: client offered only unsupported versions`)
-	if n := strings.Count(p.log(), "TLS handshake with"); n != 3 {
-		t.Errorf("%d log lines for 3 failed handshakes", n)
+	goroutines, files := holds()
+
+	alert := func(number byte) string {
+		return "^\x15\x03.\x00\x02\x02" + regexp.QuoteMeta(string(rune(number))) + "$"
+	}
+	const plainHTTP = "^HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n$"
+	hello := helloOf(insecure)
+	large := strings.Repeat("a", 10000)
+	for _, test := range []struct{ name, sent, gets, logs string }{
+		{"plain HTTP", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n", plainHTTP, "client sent an HTTP request to an HTTPS server"},
+		{"much of it", "GET /hello HTTP/1.1\r\nHost: test\r\nX: " + large, plainHTTP, "client sent an HTTP request to an HTTPS server"},
+		{"something else", "\x00 nothing known", "^$", "tls: first record does not look like a TLS handshake"},
+		{"TLS 1.1", helloOf(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), alert(70), "tls: client offered only unsupported versions: .*"},
+		{"another protocol", helloOf(&tls.Config{NextProtos: []string{"x\nE forged"}}), alert(120), `tls: client requested unsupported application protocols \(\["x\\nE forged"\]\)`},
+		{"half a hello", hello[:100], "^$", "EOF|unexpected EOF"},
+		{"a hello of nothing", recordOf("\x01\x00\x00\x04none"), alert(50), "local error: tls: error decoding message"},
+		{"a hello too large", recordOf("\x01\x00\x40\x00"+large) + recordOf(large), "^$", "client sent over 16384 bytes"},
+		{"a hello far too large", recordOf("\x01\x02\x00\x00" + large), alert(80), "tls: handshake message of length 131072 bytes exceeds maximum of 65536 bytes"},
+		{"nothing", "", "^$", "EOF"},
+	} {
+		c := p.dial()
+		io.WriteString(c, test.sent)
+		if test.gets == "^$" {
+			c.(*net.TCPConn).CloseWrite()
+		}
+		if b, err := io.ReadAll(c); err != nil || !regexp.MustCompile(test.gets).Match(b) {
+			t.Errorf("%s gets %q, %v", test.name, b, err)
+		}
+		p.waitLog(`\nE.* TLS handshake with ` + c.LocalAddr().String() + `: (` + test.logs + `)\n`)
+		c.Close()
+	}
+	if n := strings.Count(p.log(), "\nE"); n != 10 {
+		t.Errorf("%d lines of the log for 10 bad handshakes", n)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		g, f := holds()
+		if g <= goroutines && f <= files {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines and %d files, before %d and %d", g, f, goroutines, files)
+		}
 	}
 }
 
@@ -116,5 +179,55 @@ func TestHTTP2OverTLS(t *testing.T) {
 	peer.send(http2Start+request(1), cuts["whole"])
 	if got := peer.await(1); !strings.HasPrefix(got[0], "GOAWAY 12 ") {
 		t.Errorf("over a prohibited cipher suite: %v", got)
+	}
+}
+
+// HTTP/2 by prior knowledge isn't for TLS: what its preface gets is what it gets of
+// net/http alone, which is HTTP/1.
+func TestPrefaceOverTLS(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, NextProtos: []string{http2ALPN, "http/1.1"}}
+	answers := func(ours bool, alpn []string, sent string) string {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ours {
+			ln = newListener(ln, config, testLimits())
+		} else {
+			ln = tls.NewListener(ln, config)
+		}
+		srv := newServer(newHandler("none"), testHead)
+		srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if h := takeHead(r); ours && h == nil {
+				t.Errorf("%q is not known as it arrived", requestLine(r))
+			}
+			fmt.Fprintln(w, requestLine(r))
+		})
+		go srv.Serve(ln)
+		defer srv.Close()
+		tc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: alpn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tc.Close()
+		io.WriteString(tc, sent)
+		tc.CloseWrite()
+		b, _ := io.ReadAll(tc)
+		return regexp.MustCompile("Date: .*").ReplaceAllString(string(b), "")
+	}
+	for _, alpn := range [][]string{nil, {"http/1.1"}} {
+		for _, sent := range []string{
+			http2Start + request(1),
+			preface,
+			preface[:18],
+			preface[:11],
+			"PRI * HTTP/2.0\r\nHost: test\r\n\r\nSM\r\n\r\n",
+			"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n" + preface,
+		} {
+			ours, stock := answers(true, alpn, sent), answers(false, alpn, sent)
+			if ours != stock || strings.Contains(ours, "/hello HTTP/2.0") {
+				t.Errorf("ALPN %q, %q gets\n%q, and of net/http alone\n%q", alpn, sent, ours, stock)
+			}
+		}
 	}
 }
