@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"math"
 	"runtime/debug"
@@ -27,26 +28,30 @@ const fieldCost = 32
 // What is taken of the shared memory, in bytes. A connection and one request with a
 // small head are not counted: they are what a connection's place stands for.
 const (
-	smallHead    = 4 << 10
-	headCopies   = 4        // of a large head: ours, and net/http's while it reads it
-	streamCost   = 28 << 10 // a stream of HTTP/2
-	ownMemory    = 2 * streamCost
-	memoryWait   = 5 * time.Second // how long a connection waits for it
-	placeCost    = 96 << 10        // of the memory limit, for each connection
-	placeCostTLS = 160 << 10
-	keptTime     = 200 * time.Millisecond // how long a new connection has its place for certain
-	keptTimeTLS  = 300 * time.Millisecond // a handshake may take a millisecond of a core
-	keptFiles    = 32                     // descriptors that are not for connections
+	smallHead           = 4 << 10
+	headCopies          = 4        // of a large head: ours, and net/http's while it reads it
+	streamCost          = 28 << 10 // a stream of HTTP/2
+	ownMemory           = 2 * streamCost
+	memoryWait          = 5 * time.Second // how long a connection waits for it
+	placeCost           = 96 << 10        // of the memory limit, for each connection
+	placeCostTLS        = 160 << 10
+	placeCostClientCert = 1400 << 10             // the same with a certificate of maxHandshake bytes
+	keptTime            = 200 * time.Millisecond // how long a new connection has its place for certain
+	keptTimeTLS         = 300 * time.Millisecond // a handshake may take a millisecond of a core
+	keptFiles           = 32                     // descriptors that are not for connections
 )
 
 // newLimits returns the limits that GOMEMLIMIT and the limit of open files set, with
-// at most conns connections where that isn't 0. It returns an error where the memory for
-// large heads doesn't bear one.
-func newLimits(head, conns int, overTLS bool) (*limits, error) {
+// at most conns connections, over TLS unless config is nil, where that isn't 0. It returns
+// an error where the memory for large heads doesn't bear one.
+func newLimits(head, conns int, config *tls.Config) (*limits, error) {
 	l := &limits{head: head, memory: newBudget(math.MaxInt), refused: tally{what: "%d requests were refused for want of memory"}}
 	cost, kept := placeCost, keptTime
-	if overTLS {
+	if config != nil {
 		cost, kept = placeCostTLS, keptTimeTLS
+		if config.ClientAuth != tls.NoClientCert {
+			cost = placeCostClientCert
+		}
 	}
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
 		l.memory = newBudget(int(limit / 4))

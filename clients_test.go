@@ -226,7 +226,7 @@ func load(tb testing.TB, addr, request string, conns, streams int) (stop func() 
 const testHead = 64 << 10
 
 func testLimits() *limits {
-	l, err := newLimits(testHead, 0, false)
+	l, err := newLimits(testHead, 0, nil)
 	if err != nil {
 		panic(err)
 	}

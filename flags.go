@@ -21,6 +21,7 @@ var (
 	addr        = flags.String("addr", "127.0.0.1:8000", "listen `address`; port 0 picks a free one, and the log names it")
 	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it; renewed files are taken up")
 	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
+	clientCert  = flags.Bool("clientcert", false, "ask TLS clients for a certificate and show it in JSON; it is not verified")
 	maxHead     = flags.Int("maxhead", 65536, "largest head of a request, in `bytes`, each field counted 32 longer than it is")
 	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is as many as GOMEMLIMIT bears, and without one no limit")
 	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
@@ -44,6 +45,9 @@ on /healthz and serves its own profiles under /debug/pprof/.
 
 	$ httpserver -addr=:8000 -v=4
 	Serve on every address of this machine, and log the head of each request.
+
+	$ httpserver -cert=tls.crt -key=tls.key -clientcert
+	Serve TLS, and show the certificates that clients present.
 
 	$ httpserver -log_dir=/var/log
 	Log to glog's files instead of stderr.
@@ -114,6 +118,8 @@ func parseFlags(args []string) (status int, ok bool) {
 		return fail(2, "-addr %q: want a port from 0 to 65535 after %q: %v", *addr, host+":", portErr), false
 	case (*certFile == "") != (*keyFile == ""):
 		return fail(2, "-cert %q, -key %q: want both or neither", *certFile, *keyFile), false
+	case *clientCert && *certFile == "":
+		return fail(2, "-clientcert: want -cert and -key as well"), false
 	case *pprofAccess != "local" && *pprofAccess != "all" && *pprofAccess != "none":
 		return fail(2, "-pprof %q: want local, all or none", *pprofAccess), false
 	case *blockRate < 0 || *mutexRate < 0:

@@ -56,7 +56,7 @@ func TestHelloJSON(t *testing.T) {
 		`"headers":{"Accept":["application/json"],"Host":["test"],"Te":["é  è"],"X":["a"],"X-B":["2","é"]},` +
 		`"rawHeaders":[["x-b","2"],["Host","test"],["TE","é  è"],["X","a"],["x-B","é"],["Accept","application/json"]],` +
 		`"remoteAddr":"` + c.LocalAddr().String() + `","hostname":"` + hostname + `",` +
-		`"tls":{"version":"TLS 1.2","cipherSuite":"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256","serverName":"example.com","alpn":"http/1.1"}}` + "\n"
+		`"tls":{"version":"TLS 1.2","cipherSuite":"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256","serverName":"example.com","alpn":"http/1.1","resumed":false,"keyExchangeGroup":"X25519"}}` + "\n"
 	if got := res.Header.Get("Content-Type"); got != "application/json" || body != want {
 		t.Errorf("%s\n%swant\n%s", got, body, want)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -57,9 +56,7 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 	j.members("],", "remoteAddr", r.RemoteAddr, "hostname", hostname)
 	if r.TLS != nil {
 		j.WriteString(`,"tls":`)
-		j.members("{", "version", tls.VersionName(r.TLS.Version), "cipherSuite", tls.CipherSuiteName(r.TLS.CipherSuite),
-			"serverName", r.TLS.ServerName, "alpn", r.TLS.NegotiatedProtocol)
-		j.WriteByte('}')
+		j.tls(r.TLS)
 	}
 	j.WriteString("}\n")
 	freeWriter(j.Writer)
@@ -81,11 +78,12 @@ func (j jsonWriter) members(before string, namesAndValues ...string) {
 
 // strings writes an array.
 func (j jsonWriter) strings(values []string) {
-	before := byte('[')
-	for _, value := range values {
-		j.WriteByte(before)
+	j.WriteByte('[')
+	for i, value := range values {
+		if i > 0 {
+			j.WriteByte(',')
+		}
 		j.string(value)
-		before = ','
 	}
 	j.WriteByte(']')
 }

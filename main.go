@@ -45,9 +45,9 @@ func run(args []string) int {
 				cert.reload()
 			}
 		}()
-		tlsConfig = newTLSConfig(cert)
+		tlsConfig = newTLSConfig(cert, *clientCert)
 	}
-	limits, err := newLimits(*maxHead, *maxConns, tlsConfig != nil)
+	limits, err := newLimits(*maxHead, *maxConns, tlsConfig)
 	if err != nil {
 		return fail(2, "%v", err)
 	}

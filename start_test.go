@@ -42,6 +42,7 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
 		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},
 		{[]string{"-cert=main.go", "-key=main.go"}, 1, `-cert "main.go", -key "main.go": tls: failed to find any PEM data`},
+		{[]string{"-clientcert"}, 2, `-clientcert: want -cert and -key as well`},
 		{[]string{"serve"}, 2, `unexpected argument "serve": httpserver takes flags only`},
 		{[]string{"-logtostderr=false", "-log_dir=/nosuch"}, 1, `-log_dir: open /nosuch/httpserver`},
 		{[]string{"-a\nb"}, 2, `flag provided but not defined: -a\nb`},

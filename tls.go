@@ -1,20 +1,33 @@
 package main
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
 	"net"
+	"strconv"
 	"strings"
+	"time"
 )
 
-// This file holds what is TLS's but our certificate: the connection over it.
+// This file holds what is TLS's but our certificate: the connection over it, and the
+// client's certificate.
 
-// newTLSConfig returns the configuration that presents c.
-func newTLSConfig(c *certificate) *tls.Config {
-	return &tls.Config{
+// newTLSConfig returns the configuration that presents c, and asks for the client's
+// certificate if askClient is set.
+func newTLSConfig(c *certificate, askClient bool) *tls.Config {
+	config := &tls.Config{
 		GetCertificate: c.get,
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{http2ALPN, "http/1.1"},
 	}
+	if askClient {
+		config.ClientAuth = tls.RequestClientCert
+	}
+	return config
 }
 
 // http2ALPN is the name by which TLS clients agree on HTTP/2 (RFC 9113 section 3.2).
@@ -51,3 +64,39 @@ type tlsConn struct {
 }
 
 func (c tlsConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+
+// tls writes state.
+func (j jsonWriter) tls(state *tls.ConnectionState) {
+	j.members("{", "version", tls.VersionName(state.Version), "cipherSuite", tls.CipherSuiteName(state.CipherSuite),
+		"serverName", state.ServerName, "alpn", state.NegotiatedProtocol)
+	j.WriteString(`,"resumed":` + strconv.FormatBool(state.DidResume))
+	if state.CurveID != 0 {
+		j.members(",", "keyExchangeGroup", state.CurveID.String())
+	}
+	if len(state.PeerCertificates) > 0 {
+		j.WriteString(`,"clientCertificate":`)
+		j.clientCertificate(state.PeerCertificates)
+	}
+	j.WriteByte('}')
+}
+
+// clientCertificate writes the first certificate of chain, and how many there are.
+func (j jsonWriter) clientCertificate(chain []*x509.Certificate) {
+	cert := chain[0]
+	j.members("{", "subject", rfc2253(cert.RawSubject), "issuer", rfc2253(cert.RawIssuer),
+		"serialNumber", fmt.Sprintf("%02X", cert.SerialNumber.Bytes()),
+		"notBefore", cert.NotBefore.UTC().Format(time.RFC3339), "notAfter", cert.NotAfter.UTC().Format(time.RFC3339))
+	j.WriteString(`,"sans":`)
+	j.strings(namesOf(cert))
+	j.members(",", "sha256", fmt.Sprintf("%x", sha256.Sum256(cert.Raw)))
+	fmt.Fprintf(j, `,"chain":%d}`, len(chain))
+}
+
+// rfc2253 returns the name raw in its own order, which a pkix.Name has lost.
+func rfc2253(raw []byte) string {
+	var name pkix.RDNSequence
+	if _, err := asn1.Unmarshal(raw, &name); err != nil {
+		return ""
+	}
+	return name.String()
+}
