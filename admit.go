@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,18 +9,18 @@ import (
 
 // This file holds which heads of HTTP/1 get to net/http.
 
-// admit takes p for a part of a head of HTTP/1, which net/http reads next. net/http
-// bounds the bytes of a head, but not its fields, and not what all of them take.
-func (c *conn) admit(p []byte) error {
-	c.size += len(p) + fieldCost*bytes.Count(p, []byte("\n"))
-	cost := c.limits.cost(c.limits.head)
+// admit has a head go on of which size has come, as limits.head counts. net/http bounds
+// the bytes of a head, but not its fields, and not what all of them take.
+func (c *conn) admit(size int) error {
 	switch {
-	case c.size > c.limits.head+2*fieldCost: // neither the request line nor the empty line is a field
+	case size > c.limits.head+2*fieldCost: // neither the request line nor the empty line is a field
 		return c.refuse(http.StatusRequestHeaderFieldsTooLarge,
 			fmt.Sprintf("over %d bytes, each field counted %d longer than it is", c.limits.head, fieldCost))
-	case c.size <= smallHead || c.cost > 0 || cost == 0:
+	case size <= smallHead || c.paid():
 		return nil
-	case !c.limits.memory.wait(cost, c.place.left):
+	}
+	cost := c.limits.cost(c.limits.head)
+	if !c.limits.memory.wait(cost, c.place.left) {
 		c.limits.refused.add()
 		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
 	}
@@ -34,7 +33,22 @@ func (c *conn) admit(p []byte) error {
 	return nil
 }
 
-// giveBack gives back what is taken of the shared memory.
+// paid reports whether the head has its memory.
+func (c *conn) paid() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cost > 0
+}
+
+// settle gives back what a whole head has not needed. c.mu is to be held.
+func (c *conn) settle() {
+	if over := c.cost - c.limits.cost(c.feed.headSize()); over > 0 {
+		c.limits.memory.giveBack(over)
+		c.cost -= over
+	}
+}
+
+// giveBack gives back what is taken of the shared memory. c.mu is to be held.
 func (c *conn) giveBack() {
 	if c.cost > 0 {
 		c.limits.memory.giveBack(c.cost)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"time"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -113,7 +114,8 @@ func (h *http2) end(padding int) {
 // refused.
 func (h *http2) record() {
 	if h.head == nil { // too large: net/http answers
-		h.head, h.size = &head{refused: true}, 0
+		h.giveBack()
+		return
 	}
 	if h.size > smallHead { // not in memory for more
 		large := h.head
@@ -147,11 +149,29 @@ func (h *http2) charge(cost int) bool {
 	return true
 }
 
-// giveBack gives back what is taken for a block.
+// reserve takes the memory that a block may need with the frame that has begun. It reports
+// false where there is none.
+func (h *http2) reserve() bool {
+	large := len(h.block)+h.frame.length() > smallHead
+	if h.late == nil && (large || !h.frame.has(endHeaders)) {
+		h.late = time.AfterFunc(headTimeout, h.abort)
+	}
+	if !large || h.taken > 0 {
+		return true
+	}
+	cost := h.limits.cost(h.limits.head)
+	if !h.limits.memory.try(cost) {
+		return false
+	}
+	h.taken = cost
+	return true
+}
+
+// giveBack gives back what is reserved for a block.
 func (h *http2) giveBack() {
-	if h.taken > 0 {
-		h.limits.memory.giveBack(h.taken)
-		h.taken = 0
+	if h.late != nil {
 		h.late.Stop()
+		h.limits.memory.giveBack(h.taken)
+		h.taken, h.late = 0, nil
 	}
 }

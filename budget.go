@@ -69,6 +69,9 @@ func newLimits(head, conns int, config *tls.Config) (*limits, error) {
 			conns = most
 		}
 	}
+	if conns == 0 {
+		conns = math.MaxInt
+	}
 	l.places = newPlaces(max(1, conns), kept)
 	return l, nil
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -43,9 +45,9 @@ func TestNoMemory(t *testing.T) {
 	t.Cleanup(func() { srv.Close() })
 	go srv.Serve(newListener(ln, nil, l))
 	addr := ln.Addr().String()
+	large := strings.Repeat("a", 2*smallHead)
 	for range 2 { // and what is refused leaves nothing taken
-		large := "X: " + strings.Repeat("a", 2*smallHead) + "\r\n"
-		for fields, status := range map[string]int{"": 200, large: 503} {
+		for fields, status := range map[string]int{"": 200, "X: " + large + "\r\n": 503} {
 			res, _, _ := roundTrip(t, addr, "GET", asking("/hello", fields))
 			if res.StatusCode != status || (res.Header.Get("Retry-After") == "") != (status == 200) {
 				t.Errorf("HTTP/1: %s, Retry-After %q, want %d", res.Status, res.Header.Get("Retry-After"), status)
@@ -60,11 +62,13 @@ func TestNoMemory(t *testing.T) {
 	if got := p.await(3); got[1] != shown4+"x: \n" || !strings.HasPrefix(got[3], "503 ") {
 		t.Errorf("HTTP/2: %v", got)
 	}
-	p = newHTTP2Peer(t, "tcp", addr, nil) // half a block, and more streams than a connection's own
-	p.send(http2Start+frameOf(headersFrame, 0, 1, block(asked4...)), cuts["whole"])
+	p = newHTTP2Peer(t, "tcp", addr, nil) // a large block
+	p.send(http2Start+cutIntoFrames(1, smallHead, block(literal("x", large))), cuts["whole"])
 	if p.await(0, 1); p.answers[1] != "" {
-		t.Errorf("half a block gets %v", p.answers)
+		t.Errorf("a large block gets %v", p.answers)
 	}
+	l.memory.mu.Lock()
+	defer l.memory.mu.Unlock()
 	if l.memory.left != 0 {
 		t.Errorf("%d bytes are left of none", l.memory.left)
 	}
@@ -79,7 +83,12 @@ func TestStreamsAreCharged(t *testing.T) {
 	for i := range 4 {
 		h.feed(dst, []byte(request(2*i+1)))
 	}
-	h.feed(dst, []byte(frameOf(headersFrame, 0, 9, block(asked4...))))
+	begun := frameOf(headersFrame, 0, 9, block(asked4...))
+	h.feed(dst, []byte(begun+frameOf(continuationFrame, 0, 9))) // small as yet
+	if h.taken > 0 || h.late == nil {
+		t.Errorf("half a small block takes %d bytes, and has until %v", h.taken, h.late)
+	}
+	h.feed(dst, []byte(frameOf(continuationFrame, 0, 9, block(literal("x", strings.Repeat("a", smallHead))))))
 	if h.own.left != 0 || l.memory.left != 1<<20-2*streamCost-headCopies*testHead {
 		t.Errorf("%d and %d bytes are left", h.own.left, l.memory.left)
 	}
@@ -88,7 +97,61 @@ func TestStreamsAreCharged(t *testing.T) {
 		r := &http.Request{Header: http.Header{markerKey: {markerValue(n + 1)}}}
 		h.take(r).free()
 	}
+	if h.late != nil {
+		t.Error("a whole block still has a time to end in")
+	}
 	if h.own.left != ownMemory || l.memory.left != 1<<20 {
 		t.Errorf("at the end %d and %d bytes are left", h.own.left, l.memory.left)
+	}
+}
+
+// A head of HTTP/1 pays what the largest takes while it comes, and then for itself. What
+// is read behind it counts for the next.
+func TestHeadPaysForItself(t *testing.T) {
+	for _, size := range []int{smallHead + 1, testHead + 2*fieldCost} {
+		const begin, end = "GET /hello HTTP/1.1\r\nHost: test\r\nX: ", "\r\n\r\n"
+		raw := begin + strings.Repeat("a", size-len(begin+end)-4*fieldCost) + end
+		c := newTestConn(newScript(raw+"GET", cuts["whole"]))
+		c.limits.memory = newBudget(1 << 20)
+		for p := make([]byte, len(raw)); len(p) > 0; {
+			n, err := c.Read(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p = p[n:]
+		}
+		if left := c.limits.memory.left; left != 1<<20-headCopies*testHead {
+			t.Errorf("%d bytes are left while a head of %d comes", left, size)
+		}
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			t.Errorf("the next request's first byte: %v", err)
+		}
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		takeHead(r.WithContext(withConn(r.Context(), c)))
+		if left := c.limits.memory.left; left != 1<<20-headCopies*min(size, testHead) {
+			t.Errorf("%d bytes are left with a head of %d", left, size)
+		}
+		c.Close()
+		if left := c.limits.memory.left; left != 1<<20 {
+			t.Errorf("at the end %d bytes are left", left)
+		}
+	}
+}
+
+// A connection of HTTP/2 that is closed decodes nothing more.
+func TestClosedFeed(t *testing.T) {
+	l := testLimits()
+	l.memory = newBudget(1 << 20)
+	h, dst := newHTTP2(l, nil), make([]byte, 1<<20)
+	h.feed(dst, []byte(frameOf(headersFrame, 0, 1, block(asked4...))))
+	h.close()
+	if n, _, err := h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 1, block(literal("x", "1"))))); n > 0 || err != io.EOF {
+		t.Errorf("%d bytes are handed on, %v", n, err)
+	}
+	if len(h.records.waiting) > 0 || l.memory.left != 1<<20 {
+		t.Errorf("%d heads are kept, %d bytes left", len(h.records.waiting), l.memory.left)
 	}
 }

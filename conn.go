@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -26,6 +25,10 @@ type feed interface {
 	// take returns the head of r as it arrived, or nil where it isn't known. It is to
 	// be called once for each request, before anything else is done with it.
 	take(r *http.Request) *head
+
+	// headSize returns how much has come of the head that no handler has yet, as
+	// limits.head counts.
+	headSize() int
 
 	// firstLine returns a copy of as much as has come of the first line of the request
 	// that no handler has yet, and as the log takes, or nil where it isn't known.
@@ -51,7 +54,6 @@ type conn struct {
 	ahead   []byte      // over HTTP/2: what rest is received into
 	preface string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled atomic.Bool // a handler has had the request that is answered
-	size    int         // over HTTP/1: of the head that net/http reads, as limits.head counts
 
 	mu     sync.Mutex // guards the following: net/http may read while a handler runs
 	feed   feed
@@ -100,6 +102,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) handOn(p []byte) (int, error) {
 	c.mu.Lock()
 	n, taken, err := c.feed.feed(p, c.rest)
+	size := c.feed.headSize()
 	c.mu.Unlock()
 	c.rest = c.rest[taken:]
 	if len(c.rest) > 0 && c.ahead == nil {
@@ -111,8 +114,8 @@ func (c *conn) handOn(p []byte) (int, error) {
 	if c.preface != "" {
 		err = c.awaitHTTP2(p[:n])
 	}
-	if c.ahead == nil && !c.handled.Load() && err == nil {
-		err = c.admit(p[:n])
+	if err == nil && !c.handled.Load() {
+		err = c.admit(size)
 	}
 	if err != nil {
 		n = 0
@@ -200,57 +203,4 @@ func (c *conn) CloseWrite() error {
 	c.SetReadDeadline(time.Now().Add(lingerTimeout))
 	io.CopyN(io.Discard, c.thriftyConn, lingerBytes)
 	return err
-}
-
-type connKey struct{}
-
-// withConn is an http.Server's ConnContext, for takeHead.
-func withConn(ctx context.Context, nc net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, connOf(nc))
-}
-
-// connOf returns the conn that nc is, or nil.
-func connOf(nc net.Conn) *conn {
-	switch nc := nc.(type) {
-	case *conn:
-		return nc
-	case tlsConn:
-		return nc.conn
-	}
-	return nil
-}
-
-// takeHead returns the head of r as it arrived, or nil where it isn't known. It must
-// be called once for each request, before anything else is done with it.
-func takeHead(r *http.Request) *head {
-	c, _ := r.Context().Value(connKey{}).(*conn)
-	if c == nil {
-		return nil
-	}
-	c.handled.Store(true)
-	if c.tls != nil {
-		r.TLS = c.tls
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.feed.take(r)
-}
-
-// noteState is an http.Server's ConnState.
-func noteState(nc net.Conn, state http.ConnState) {
-	c := connOf(nc)
-	switch {
-	case c == nil:
-	case state == http.StateActive:
-		c.place.note(true)
-	case state == http.StateIdle:
-		if c.handled.Swap(false) { // else it is HTTP/2's before the first request
-			c.place.note(false)
-		}
-		c.size = 0
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.giveBack()
-		c.dropLater(time.Time{})
-	}
 }

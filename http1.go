@@ -19,6 +19,7 @@ type http1 struct {
 	empty  []byte // lines before the head, for firstLine
 	head   *head  // in inHead and headRead; nil before its first byte
 	ahead  []byte // in headRead: what net/http has read of what follows, for take
+	count  int    // of the head's size, as limits.head counts; in lost of all that came since a request began
 	left   int64  // in inBody: bytes to its end
 	chunks chunks // in inChunked
 }
@@ -76,6 +77,7 @@ func (h *http1) follow(p []byte) (n int) {
 				h.lose()
 			}
 		case lost:
+			h.count += counted(p)
 			return len(p)
 		}
 	}
@@ -124,8 +126,14 @@ func (h *http1) followHead(p []byte) (n int) {
 		text = text[:last+1]
 	}
 	h.head.text = text
+	h.count += counted(p[:n])
 	return n
 }
+
+// counted returns the size of p, of a head, as limits.head counts.
+func counted(p []byte) int { return len(p) + fieldCost*bytes.Count(p, []byte("\n")) }
+
+func (h *http1) headSize() int { return h.count }
 
 // take returns the head of r, which net/http has just read, or nil where it isn't
 // known. It must be called once for each request, before its body is read.
@@ -135,7 +143,7 @@ func (h *http1) take(r *http.Request) *head {
 		return nil
 	}
 	taken := h.head
-	h.head, h.empty = nil, h.empty[:0]
+	h.head, h.empty, h.count = nil, h.empty[:0], 0
 	switch {
 	case r.ContentLength > 0:
 		h.phase, h.left = inBody, r.ContentLength
@@ -155,8 +163,13 @@ func (h *http1) take(r *http.Request) *head {
 	return taken
 }
 
-// drop has nothing to do: what is kept is the next request's.
-func (h *http1) drop(time.Time) bool { return false }
+// drop drops no head: what is kept is the next request's.
+func (h *http1) drop(time.Time) bool {
+	if h.phase == lost {
+		h.count = 0
+	}
+	return false
+}
 
 func (h *http1) close() { h.lose() }
 

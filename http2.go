@@ -27,8 +27,8 @@ type http2 struct {
 	head    *head       // of the block, where it is a request's
 	request bool        // the block is a request's
 	size    int         // of its fields
-	taken   int         // of the shared memory, for a block that is large or doesn't end with its frame
-	late    *time.Timer // of such a block
+	taken   int         // of the shared memory, for a large block
+	late    *time.Timer // of a block that is large or doesn't end with its frame
 
 	limits *limits
 	own    *budget // for small heads on few streams
@@ -46,7 +46,7 @@ const tableSize = 4096
 const maxFrame = 16<<10 + 128
 
 // newHTTP2 returns a feed within l. It calls abort, which is to close the connection, in a
-// goroutine of its own where a block that takes of the shared memory doesn't end in time.
+// goroutine of its own where a block that is large, or not in one frame, doesn't end in time.
 func newHTTP2(l *limits, abort func()) *http2 {
 	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort}
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
@@ -101,13 +101,9 @@ func (h *http2) gather(p []byte) (n int) {
 			h.passing = h.frame.length()
 			h.handOn()
 			return n
-		case h.taken == 0 && (h.frame.length() > smallHead || !h.frame.has(endHeaders)):
-			if cost := h.limits.cost(h.limits.head); h.limits.memory.try(cost) {
-				h.taken, h.late = cost, time.AfterFunc(headTimeout, h.abort)
-			} else {
-				h.refuse()
-				return n
-			}
+		case !h.reserve():
+			h.refuse()
+			return n
 		}
 	}
 	in := min(frameHeader+h.frame.length()-len(h.frame), len(p)-n)
@@ -126,7 +122,7 @@ func (h *http2) gather(p []byte) (n int) {
 func (h *http2) refuse() {
 	h.limits.refused.add()
 	h.close()
-	h.frame, h.ended = nil, true
+	h.frame = nil
 }
 
 // handOn has the frame handed on. Its memory is used for the next, unless it's large.
@@ -146,19 +142,21 @@ func (h *http2) lose() {
 	h.passing = frameHeader + h.frame.length() - len(h.frame)
 	h.handOn()
 	h.close()
-	h.ended = true
 }
 
-// close lets go of what the connection holds.
+// close lets go of what the connection holds, and has it end.
 func (h *http2) close() {
 	h.head.free()
-	h.block, h.head = nil, nil
+	h.block, h.head, h.ended = nil, nil, true
 	h.giveBack()
 }
 
 func (h *http2) take(r *http.Request) *head { return h.records.take(r) }
 
 func (h *http2) drop(then time.Time) (others bool) { return h.records.drop(then) }
+
+// headSize returns nothing: over HTTP/2 net/http takes no more than limits.head by itself.
+func (h *http2) headSize() int { return 0 }
 
 // firstLine returns nothing: over HTTP/2 net/http refuses in frames.
 func (h *http2) firstLine() []byte { return nil }

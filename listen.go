@@ -120,8 +120,8 @@ func (l *tlsListener) handshake(p *place) {
 			err = errLargeHandshake
 		}
 		if l.open.Err() == nil {
-			why := fmt.Sprintf("%.*s", maxLoggedLine, err)
-			later(len(why), func() { glog.Errorf("TLS handshake with %v: %s", p.RemoteAddr(), why) })
+			peer, why := p.RemoteAddr(), fmt.Sprintf("%.*s", maxLoggedLine, err) // copies
+			later(len(why), func() { glog.Errorf("TLS handshake with %v: %s", peer, why) })
 			newConn(p, p, l.limits, nil).CloseWrite() // for the client to read the answer or alert
 		}
 		p.Close()

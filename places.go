@@ -14,14 +14,15 @@ import (
 // request is awaited or under way longest. But each has its place for some time or up to
 // its first answer, so that the newest are served however many come.
 type places struct {
-	most int
-	kept time.Duration
-
-	mu     sync.Mutex // guards the following, and the fields of each place
-	taken  int
-	idle   ring.Ring // before the place whose answer ended first
-	busy   ring.Ring // before the place that was taken first, or whose request began
+	most   int
+	kept   time.Duration
 	closed tally
+	freed  chan struct{} // has an element where there may be room now
+
+	mu    sync.Mutex // guards the following, and the fields of each place
+	taken int
+	idle  ring.Ring // before the place whose answer ended first
+	busy  ring.Ring // before the place that was taken first, or whose request began
 }
 
 // A place is a connection's.
@@ -35,7 +36,7 @@ type place struct {
 }
 
 func newPlaces(most int, kept time.Duration) *places {
-	return &places{most: most, kept: kept, closed: tally{what: "%d connections were closed to make room for others"}}
+	return &places{most: most, kept: kept, freed: make(chan struct{}, 1), closed: tally{what: "%d connections were closed to make room for others"}}
 }
 
 // take gives nc a place.
@@ -48,7 +49,10 @@ func (ps *places) take(nc net.Conn) *place {
 			first = ps.busy.Next().Value.(*place)
 			if kept := ps.kept - time.Since(first.came); kept > 0 {
 				ps.mu.Unlock()
-				time.Sleep(kept)
+				select {
+				case <-ps.freed:
+				case <-time.After(kept):
+				}
 				ps.mu.Lock()
 				continue
 			}
@@ -71,6 +75,15 @@ func (p *place) leave() {
 		p.at.Prev().Unlink(1)
 		p.all.taken--
 		close(p.left)
+		p.all.free()
+	}
+}
+
+// free wakes the newcomer that waits for room, if one does.
+func (ps *places) free() {
+	select {
+	case ps.freed <- struct{}{}:
+	default:
 	}
 }
 
@@ -81,9 +94,10 @@ func (p *place) note(busy bool) {
 	if p.at.Value == nil {
 		return
 	}
-	others := &p.all.idle
-	if busy {
-		others = &p.all.busy
+	others := &p.all.busy
+	if !busy {
+		others = &p.all.idle
+		p.all.free()
 	}
 	p.at.Prev().Unlink(1)
 	others.Prev().Link(&p.at)

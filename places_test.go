@@ -7,6 +7,25 @@ import (
 	"time"
 )
 
+// A newcomer that waits for room has it when another leaves, or goes idle.
+func TestPlacesAreWaitedFor(t *testing.T) {
+	_, server := net.Pipe()
+	for what, free := range map[string]func(*place){
+		"leaves":    func(p *place) { p.Close() },
+		"goes idle": func(p *place) { p.note(false) },
+	} {
+		ps := newPlaces(1, time.Hour)
+		first, taken := ps.take(server), make(chan *place)
+		go func() { taken <- ps.take(server) }()
+		free(first)
+		select {
+		case <-taken:
+		case <-time.After(10 * time.Second):
+			t.Errorf("no room when another %s", what)
+		}
+	}
+}
+
 // The connection that has been idle longest makes room, or, if none is idle, the one
 // whose request is awaited or under way longest, but not before its time.
 func TestPlaces(t *testing.T) {

@@ -35,7 +35,7 @@ type record struct {
 }
 
 // Bounds of what waits on one connection. The oldest are those of requests that
-// net/http refused.
+// net/http refused, if any are.
 const (
 	maxRecords     = 512
 	maxRecordBytes = 4 << 20
@@ -60,7 +60,9 @@ func (rs *records) nextMarker() []byte {
 
 // put records h, of size bytes, under the last marker.
 func (rs *records) put(h *head, size int) {
-	rs.waiting = append(rs.waiting, record{rs.last, h, size, time.Now()})
+	now := time.Now()
+	rs.drop(now.Add(-dropAfter))
+	rs.waiting = append(rs.waiting, record{rs.last, h, size, now})
 	rs.size += size
 	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes {
 		rs.remove(0).free()

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func markerValue(n uint64) string { return strconv.FormatUint(firstNumber+n, 10) }
@@ -35,6 +36,18 @@ func TestRecordsAreBounded(t *testing.T) {
 		if len(rs.waiting) > 0 || rs.size != 0 {
 			t.Errorf("%d heads of %d bytes are left when all are taken", len(rs.waiting), rs.size)
 		}
+	}
+}
+
+// What no handler has asked for in time is dropped with the next.
+func TestOldRecordsAreDropped(t *testing.T) {
+	var rs records
+	for range 2 {
+		rs.put(newHead(), 100)
+		rs.waiting[0].at = time.Now().Add(-2 * dropAfter)
+	}
+	if rs.put(newHead(), 100); len(rs.waiting) != 1 || rs.size != 100 {
+		t.Errorf("%d heads of %d bytes wait", len(rs.waiting), rs.size)
 	}
 }
 

@@ -100,6 +100,7 @@ func logRefused(peer net.Addr, firstLine, answer []byte) {
 const (
 	maxLoggedLine  = 1000 // of a request line
 	maxLoggedAgent = 400  // of a User-Agent
+	maxLoggedField = 1400 // of a line of a head
 )
 
 // credentials names the fields whose values are not for the log.
@@ -126,7 +127,7 @@ func logHead(r *http.Request, h *head) {
 		case !folded:
 			line, wasMasked = masked(line)
 		}
-		line = quoted(line, 1400)
+		line = quoted(line, maxLoggedField)
 		later(len(line), func() { glog.Infof("%s > %s", peer, line) })
 	}
 }
