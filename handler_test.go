@@ -193,7 +193,8 @@ func TestHeadLimit(t *testing.T) {
 	}
 }
 
-// A connection goes on after a body that was read and after one that wasn't.
+// A connection goes on after a body that was read and after one that wasn't, and each head
+// counts for itself.
 func TestKeepAlive(t *testing.T) {
 	c, err := net.Dial("tcp", testServer(t, newHandler("local")))
 	if err != nil {
@@ -202,8 +203,10 @@ func TestKeepAlive(t *testing.T) {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	for _, path := range []string{"/hello", "/nowhere", "/hello"} {
-		io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
-		readResponse(t, r, "POST")
+		io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: test\r\nX: "+strings.Repeat("a", testHead/2)+"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+		if res, _ := readResponse(t, r, "POST"); res.StatusCode == 431 {
+			t.Errorf("%s: %s", path, res.Status)
+		}
 	}
 }
 

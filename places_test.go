@@ -2,27 +2,56 @@ package main
 
 import (
 	"net"
+	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // A newcomer that waits for room has it when another leaves, or goes idle.
 func TestPlacesAreWaitedFor(t *testing.T) {
-	_, server := net.Pipe()
 	for what, free := range map[string]func(*place){
 		"leaves":    func(p *place) { p.Close() },
 		"goes idle": func(p *place) { p.note(false) },
 	} {
-		ps := newPlaces(1, time.Hour)
-		first, taken := ps.take(server), make(chan *place)
-		go func() { taken <- ps.take(server) }()
-		free(first)
-		select {
-		case <-taken:
-		case <-time.After(10 * time.Second):
-			t.Errorf("no room when another %s", what)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			_, server := net.Pipe()
+			ps := newPlaces(1, time.Hour)
+			first, taken := ps.take(server), false
+			go func() {
+				ps.take(server)
+				taken = true
+			}()
+			synctest.Wait()
+			if taken {
+				t.Error("room for two")
+			}
+			free(first)
+			synctest.Wait()
+			if !taken {
+				t.Errorf("no room when another %s", what)
+			}
+		})
+	}
+}
+
+// A connection is idle from its first answer on, and over HTTP/2 each request counts.
+func TestPlaceOfHTTP2(t *testing.T) {
+	c := newTestConn(newScript("", nil))
+	other := c.limits.places.take(nil)
+	isIdle := func() bool { return c.limits.places.idle.Len() > 1 } // its own element counts
+	noteState(c, http.StateActive)
+	if noteState(c, http.StateIdle); isIdle() {
+		t.Error("idle before the first request")
+	}
+	other.note(true)
+	takeHead((&http.Request{ProtoMajor: 2}).WithContext(withConn(t.Context(), c)))
+	if c.limits.places.busy.Prev().Value != c.place {
+		t.Error("a request doesn't count")
+	}
+	if noteState(c, http.StateIdle); !isIdle() {
+		t.Error("busy after the first answer")
 	}
 }
 
