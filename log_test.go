@@ -57,6 +57,46 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
+// At -v=4 the value of a field whose name says that it is a credential is masked, and no
+// other.
+func TestMaskedFields(t *testing.T) {
+	masked := []string{"Authorization", "proxy-authorization", "X-AUTHORIZATION-2", "Cookie", "Set-Cookie2", "X-Auth-Token", "X-Amz-Security-Token", "X-CSRFToken",
+		"Client-Secret", "X-Vault-Password", "X-Api-Key", "apikey", "X-API_KEY", "X-Goog-Credential", "X-Jwt-Assertion", "X-Hub-Signature-256", "X-Session-Id", "sessionid"}
+	shown := []string{"X-Id", "Accept", "Authentication-Info", "X-Author", "X-Key", "X-Api", "X-Sign", "Pass-Word", "X-Jw", "Sec-Fetch-Site"}
+	p := start(t, "-v=4")
+	head, fields := "", block(indexed(2), indexed(6), literalOf(4, "/hello?token=1:2"), literalOf(1, "test"))
+	for _, name := range append(masked, shown...) {
+		head += name + ": value of " + name + "\r\n of two lines\r\n"
+		fields += block(literal(strings.ToLower(name), "value of "+name))
+	}
+	roundTrip(t, p.addr, "GET", "GET /hello?token=1:2 HTTP/1.1\r\nHost: test\r\n"+head+"\r\n")
+	h2 := newHTTP2Peer(t, "tcp", p.addr, nil)
+	h2.send(http2Start+frameOf(headersFrame, endHeaders|endStream, 1, fields), cuts["whole"])
+	h2.await(1)
+	p.waitLog(`HTTP/2.0" 200`)
+	log := p.log()
+	for _, line := range []string{"GET /hello?token=1:2 HTTP/1.1", ":path: /hello?token=1:2"} {
+		if !strings.Contains(log, `> "`+line+`"`) {
+			t.Errorf("the log has no line %q", line)
+		}
+	}
+	for _, name := range shown {
+		for _, name := range []string{name, strings.ToLower(name)} {
+			if !strings.Contains(log, `> "`+name+`: value of `) {
+				t.Errorf("%s is masked", name)
+			}
+		}
+	}
+	for _, name := range masked {
+		if strings.Contains(log, "value of "+name) || !strings.Contains(log, `> "`+name+`: ***"`) || !strings.Contains(log, `> "`+strings.ToLower(name)+`: ***"`) {
+			t.Errorf("%s is not masked", name)
+		}
+	}
+	if n := strings.Count(log, `> " of two lines"`); n != len(shown) {
+		t.Errorf("%d second lines are shown, want %d", n, len(shown))
+	}
+}
+
 // The log has the status and the bytes of each answer.
 func TestLoggedStatus(t *testing.T) {
 	p := start(t, "-v=3")
@@ -98,6 +138,8 @@ func TestLoggedRefusals(t *testing.T) {
 		{"\r\n\r\nas long as net/http waits for", `"\r\n\r\nas long as" 400 refused: Bad Request`},
 		{strings.Replace(forged, "\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nab\r\n", 1) + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", `"\r\nGET /hello HTTP/1.1" 400 refused: Bad Request`},
 		{forged + "Authorization: secret\r\n\r\n", `"Authorization: ***" 400 refused: Bad Request`},
+		{forged + "X-Api_Key : secret\r\n\r\n", `"X-Api_Key : ***" 400 refused: Bad Request`},
+		{"GET /token: HTTP/1.1\r\n\r\n", `"GET /token: HTTP/1.1" 400 refused: Bad Request: missing required Host header`},
 		{"POST /hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: b\n\r\nGET /hello HTTP/3.0\r\n\r\n", `(first line unknown) 505 refused: HTTP Version Not Supported: unsupported protocol version`},
 		{"a\n\nas long as net/http waits for", `"a" 400 refused: Bad Request`},
 		{"GET /hello HTTP/3.0\r\n\r\n", `"GET /hello HTTP/3.0" 505 refused: HTTP Version Not Supported: unsupported protocol version`},
@@ -120,8 +162,8 @@ func TestLoggedRefusals(t *testing.T) {
 	if res, err := http2Transport(t).RoundTrip(httptest.NewRequest("GET", "http://"+p.addr+"/hello", nil)); err != nil || res.StatusCode != 200 {
 		t.Errorf("HTTP/2: %v, %v", res, err)
 	}
-	if n := strings.Count(p.log(), "refused"); n != 17 {
-		t.Errorf("%d lines of 17 refusals", n)
+	if n := strings.Count(p.log(), "refused"); n != 19 {
+		t.Errorf("%d lines of 19 refusals", n)
 	}
 	if strings.Contains(quiet.log(), "refused") {
 		t.Error("refusals are logged at -v=0")

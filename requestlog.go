@@ -34,8 +34,8 @@ type recorder struct {
 	bytes  int64 // of the body
 }
 
-// Unwrap lets http.ResponseController reach the connection: net/http/pprof
-// moves the write deadline of a profile through it.
+// Unwrap lets http.ResponseController reach the connection: a profile's write deadline
+// is moved through it.
 func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 
 func (rec *recorder) WriteHeader(status int) {
@@ -103,13 +103,16 @@ const (
 	maxLoggedField = 1400 // of a line of a head
 )
 
-// credentials names the fields whose values are not for the log.
-var credentials = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}
+// credentials are the words that, in a field's name, say that its value is not for the
+// log.
+var credentials = []string{"authorization", "cookie", "token", "secret", "password", "api-key", "api_key", "apikey", "credential", "jwt", "signature", "session"}
 
-// masked returns line, of a head, without its value if that is a credential.
+// masked returns line, of a head, without its value if that is a credential. What has a
+// space before its colon is a request line.
 func masked(line string) (shown string, isMasked bool) {
 	name, _, _ := strings.Cut(line, ":")
-	if slices.Contains(credentials, strings.ToLower(strings.TrimSpace(name))) {
+	lower := strings.ToLower(strings.TrimSpace(name))
+	if !strings.Contains(lower, " ") && slices.ContainsFunc(credentials, func(word string) bool { return strings.Contains(lower, word) }) {
 		return name + ": ***", true
 	}
 	return line, false
