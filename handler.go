@@ -4,9 +4,6 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"net/http/pprof"
-	"net/netip"
-	"net/url"
 	"os"
 	"path"
 	"runtime"
@@ -88,49 +85,10 @@ func newHandler(access string) *handler {
 	h.mux.HandleFunc("/", notFound)
 	h.mux.HandleFunc(helloPath, h.hello)
 	h.mux.HandleFunc(healthzPath, h.healthz)
-	if access == "none" {
-		return h
-	}
-	for name, profile := range map[string]http.HandlerFunc{
-		"":        pprof.Index, // and every named profile
-		"cmdline": pprof.Cmdline,
-		"profile": pprof.Profile,
-		"symbol":  pprof.Symbol,
-		"trace":   pprof.Trace,
-	} {
-		h.mux.HandleFunc("/debug/pprof/"+name, func(w http.ResponseWriter, r *http.Request) {
-			if access == "local" && !isLocal(r) {
-				http.Error(w, "profiles are for clients on this machine; -pprof=all opens them to all", http.StatusForbidden)
-				return
-			}
-			profile(w, r)
-		})
+	if access != "none" {
+		handleProfiles(h.mux, access)
 	}
 	return h
-}
-
-// isLocal reports whether r comes from this machine, by three signs that only
-// count together. The peer is loopback. The Host is too: a page in a browser here
-// may have its own name resolve to this machine (DNS rebinding), but the name
-// gives it away. And no proxy passed the request on: one on this machine makes
-// everyone's peer loopback. Proxies add a field; nginx, unless told to, doesn't,
-// but speaks HTTP/1.0 with a Connection: close that clients leave out.
-func isLocal(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().IsLoopback() {
-		return false
-	}
-	host := (&url.URL{Host: r.Host}).Hostname()
-	addr, err := netip.ParseAddr(host)
-	if !strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") && (err != nil || !addr.IsLoopback()) {
-		return false
-	}
-	for name := range r.Header {
-		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
-			return false
-		}
-	}
-	return r.ProtoAtLeast(1, 1) || !strings.Contains(strings.ToLower(r.Header.Get("Connection")), "close")
 }
 
 // ServeHTTP logs the request, with its head at -v=4, and what was answered.

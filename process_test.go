@@ -39,6 +39,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	os.Chmod(dir, 0o755) // for other users to run what is built
 	flag.Parse()
 	if *program != "" {
 		binary = *program

@@ -9,7 +9,7 @@ import (
 )
 
 // This file holds the profiles of the whole run. Those of a running server are
-// net/http/pprof's, in handler.go.
+// net/http/pprof's, in pprof.go.
 
 // startProfiles starts the profiles that the flags ask for. stop writes those of
 // the whole run.

@@ -104,7 +104,9 @@ func TestProfileWithoutClient(t *testing.T) {
 	p := start(t, "-v=4")
 	c := p.dial()
 	io.WriteString(c, "GET /debug/pprof/profile?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	p.waitLog(`> "GET /debug/pprof/profile`)
+	for stacks := ""; !strings.Contains(stacks, "net/http/pprof.sleep("); { // it is under way
+		_, stacks = p.get("/debug/pprof/goroutine?debug=2")
+	}
 	c.Close()
 	p.waitLog(`"GET /debug/pprof/profile\?seconds=3600 HTTP/1.1" 200`)
 	if res, body := p.get("/debug/pprof/profile?seconds=1"); res.StatusCode != 200 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,38 +18,56 @@ import (
 	"time"
 )
 
-// TestBehindNginx shows what nginx sends as a reverse proxy.
+// TestBehindNginx shows what nginx sends as a reverse proxy, with what were its defaults
+// before 1.29.7 and with those since, and that it gets no profile.
 func TestBehindNginx(t *testing.T) {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		t.Skip("nginx is not installed")
 	}
-	p := start(t)
-	dir := t.TempDir()
-	front := freeAddr(t)
-	conf := filepath.Join(dir, "nginx.conf")
-	os.WriteFile(conf, []byte(`daemon off; pid `+dir+`/pid; error_log stderr;
-		events {}
-		http {
-			access_log off; client_body_temp_path `+dir+`; proxy_temp_path `+dir+`;
-			fastcgi_temp_path `+dir+`; uwsgi_temp_path `+dir+`; scgi_temp_path `+dir+`;
-			server { listen `+front+`; location / { proxy_pass http://`+p.addr+`; } }
-		}`), 0o666)
-	cmd := exec.Command(nginx, "-c", conf)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
-	}()
-	awaitDial(t, front)
-	res, body, _ := roundTrip(t, front, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\nx-id: 1\r\nX-Id: 2\r\nx_dropped: 1\r\n\r\n")
-	if want := "GET /hello HTTP/1.0\nHost: " + p.addr + "\nConnection: close\nx-id: 1\nX-Id: 2\n"; res.StatusCode != 200 || body != want {
-		t.Errorf("status %d, shown\n%swant\n%s", res.StatusCode, body, want)
-	}
-	if res, body, _ := roundTrip(t, front, "GET", "GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n"); res.StatusCode != 403 {
-		t.Errorf("a profile through nginx: status %d, %q", res.StatusCode, body)
+	for defaults, test := range map[string]struct {
+		config, proto, connection string
+		refused                   string // why a profile is
+	}{
+		"old": {"proxy_http_version 1.0; proxy_set_header Connection close;", "HTTP/1.0", "Connection: close\n",
+			"HTTP/1.0 with Connection: close tells of a proxy"},
+		"new": {`proxy_http_version 1.1; proxy_set_header Connection "";`, "HTTP/1.1", "",
+			`the client's socket belongs to user \d+, who is neither the server's user nor root`},
+	} {
+		t.Run(defaults, func(t *testing.T) {
+			p := start(t)
+			dir := t.TempDir()
+			front := freeAddr(t)
+			conf := filepath.Join(dir, "nginx.conf")
+			os.WriteFile(conf, []byte(`daemon off; pid `+dir+`/pid; error_log stderr;
+				events {}
+				http {
+					access_log off; client_body_temp_path `+dir+`; proxy_temp_path `+dir+`;
+					fastcgi_temp_path `+dir+`; uwsgi_temp_path `+dir+`; scgi_temp_path `+dir+`;
+					upstream server { server `+p.addr+`; keepalive 1; }
+					server { listen `+front+`; location / { proxy_pass http://server; proxy_set_header Host `+p.addr+`; `+test.config+` } }
+				}`), 0o666)
+			cmd := exec.Command(nginx, "-c", conf)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				cmd.Process.Signal(syscall.SIGTERM)
+				cmd.Wait()
+			}()
+			awaitDial(t, front)
+			res, body, _ := roundTrip(t, front, "GET", "GET /hello HTTP/1.1\r\nHost: test\r\nx-id: 1\r\nX-Id: 2\r\nx_dropped: 1\r\n\r\n")
+			if want := "GET /hello " + test.proto + "\nHost: " + p.addr + "\n" + test.connection + "x-id: 1\nX-Id: 2\n"; res.StatusCode != 200 || body != want {
+				t.Errorf("status %d, shown\n%swant\n%s", res.StatusCode, body, want)
+			}
+			if defaults == "new" && os.Geteuid() != 0 {
+				t.Skip("nginx runs as our own user, because root doesn't run the test")
+			}
+			res, body, _ = roundTrip(t, front, "GET", "GET /debug/pprof/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			if want := "^profiles are for clients on this machine: " + test.refused + "; "; res.StatusCode != 403 || !regexp.MustCompile(want).MatchString(body) {
+				t.Errorf("a profile through nginx: status %d, %q, want %s", res.StatusCode, body, want)
+			}
+		})
 	}
 }
 
