@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/http/pprof"
+	"time"
 )
 
 // This file holds /debug/pprof/: net/http/pprof's handlers, for those who may ask.
@@ -23,7 +24,29 @@ func handleProfiles(mux *http.ServeMux, access string) {
 					return
 				}
 			}
-			profile(w, r)
+			timeout := r.Context().Value(http.ServerContextKey).(*http.Server).WriteTimeout
+			pw := &profileWriter{w, timeout}
+			pw.setDeadline(time.Time{})
+			profile(pw, r)
+			pw.setDeadline(time.Now().Add(timeout)) // for what net/http still has to write
 		})
 	}
+}
+
+// A profileWriter lets each Write take timeout, however long the profile lasts. One that
+// fails ends the request's context, and so the profile. net/http/pprof would allow all the
+// seconds asked for, too, and a trace that nobody reads grow until then.
+type profileWriter struct {
+	http.ResponseWriter
+	timeout time.Duration
+}
+
+func (w *profileWriter) Write(p []byte) (int, error) {
+	w.setDeadline(time.Now().Add(w.timeout))
+	defer w.setDeadline(time.Time{}) // HTTP/2 ends a stream at it even while nothing is written
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *profileWriter) setDeadline(t time.Time) {
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
 }
