@@ -11,10 +11,13 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # in Go 1.26. A release of Go that doesn't know it builds without.
 export GOEXPERIMENT ?= $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
 
-.PHONY: help run build test lint h2spec soak bench pgo cover profile release image debug clean
+# The race detector needs a C compiler, without which the go command turns cgo off.
+RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+.PHONY: help run build test lint h2spec soak bench pgo cover profile release reproduce image debug clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and start the server; ARGS="-addr=:8000 -v=4" passes flags
 	bin/httpserver $(ARGS)
@@ -22,9 +25,10 @@ run: build ## build and start the server; ARGS="-addr=:8000 -v=4" passes flags
 build: ## build bin/httpserver for this machine
 	go build -o bin/httpserver .
 
-test: ## vet, then test with the race detector
-	go vet ./...
-	go test -race -shuffle=on -parallel=16 ./...
+# Without a list of packages, for the go command to print what the tests say at once.
+test: ## vet and test, with the race detector if there is a C compiler
+	@echo "building the tests$(if $(RACE),, without the race detector (which needs a C compiler))"
+	go test $(RACE) -vet=all -shuffle=on -parallel=16
 
 lint: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'd:" $$unformatted; exit 1; }
@@ -60,6 +64,9 @@ profile: build ## take a CPU profile of the server under load, and print its top
 release: ## build bin/GOARCH/httpserver, static, for linux; GOARCH=arm64 for ARM
 	@echo "building httpserver binary"
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w -funcalign=16' -o bin/$(GOARCH)/httpserver .
+
+reproduce: ## build the release in two folders and compare, and for ARM
+	go test -run '^TestRelease$$' -v -release .
 
 image: release ## build the image IMAGE with docker, podman or buildah; IMAGE=name:tag
 	@for tool in docker podman buildah; do \

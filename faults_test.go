@@ -45,6 +45,7 @@ func TestBadBytes(t *testing.T) {
 // Files are kept from clients for the log, whose files glog opens when it first needs
 // them.
 func TestNoFileDescriptors(t *testing.T) {
+	t.Parallel()
 	p := launch(t, exec.Command("sh", "-c", `ulimit -n 64; exec "$0" -addr=127.0.0.1:0 -logtostderr=false -alsologtostderr -log_dir="$1"`, binary, t.TempDir()))
 	p.addr = p.waitLog(`listening on http://(\S+)`)[1]
 	for range 200 {

@@ -23,8 +23,9 @@ import (
 
 // This file holds the built program as the tests start, watch and stop it.
 
-// binary is the built program, which the tests here run as a user does.
-var binary string
+// binary is the built program, which the tests here run as a user does, and tools the
+// folder of the go command's pprof and trace, built with it.
+var binary, tools string
 
 var program = flag.String("program", "", "run the program in `file` instead of building it")
 
@@ -45,34 +46,39 @@ func buildAndRun(m *testing.M) int {
 		binary = *program
 		return m.Run()
 	}
-	for _, tool := range []string{"pprof", "trace"} { // built here, not by each test that runs them
-		if out, err := exec.Command("go", "tool", "-n", tool).CombinedOutput(); err != nil {
+	fmt.Fprintln(os.Stderr, "building what the tests run: the program, pprof and trace")
+	binary, tools = filepath.Join(dir, "httpserver"), dir
+	args := []string{"-o", binary, "."}
+	if coverDir := flag.Lookup("test.gocoverdir").Value.String(); coverDir != "" { // make cover sets it
+		args = append([]string{"-cover"}, args...)
+		os.Setenv("GOCOVERDIR", coverDir)
+	}
+	for _, args := range [][]string{args, {"-o", tools, "cmd/pprof", "cmd/trace"}} {
+		args = slices.Concat([]string{"build"}, buildFlags(), args)
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
 			return 1
 		}
 	}
-	binary = filepath.Join(dir, "httpserver")
-	args := []string{"build", "-cover", "-o", binary}
-	if raceDetector() {
-		args = append(args, "-race")
-	}
-	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
-		return 1
-	}
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	os.Setenv("GOCOVERDIR", dir)
-	if f := flag.Lookup("test.gocoverdir"); f.Value.String() != "" { // make cover sets it
-		os.Setenv("GOCOVERDIR", f.Value.String())
-	}
+	fmt.Fprintln(os.Stderr, "testing, for a minute")
 	return m.Run()
 }
 
-// raceDetector reports whether the test binary is built with the race detector.
-func raceDetector() bool {
+// buildFlags returns the flags that the test binary was built with. What they build
+// shares the packages that were compiled for it.
+func buildFlags() (flags []string) {
 	info, _ := debug.ReadBuildInfo()
-	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+	for _, s := range info.Settings {
+		if s.Key == "-race" || s.Key == "-pgo" {
+			flags = append(flags, s.Key+"="+s.Value)
+		}
+	}
+	return flags
 }
+
+// raceDetector reports whether the test binary is built with the race detector.
+func raceDetector() bool { return slices.Contains(buildFlags(), "-race=true") }
 
 // A process is the built program, running.
 type process struct {

@@ -40,8 +40,30 @@ func TestREADME(t *testing.T) {
 		return strings.TrimSpace(changing.ReplaceAllString(output, "$1"))
 	}
 
+	if _, err := exec.LookPath("nginx"); err == nil {
+		example := regexp.MustCompile(`(?m)\n\n((?:    .*\n)+    nginx .*\n    )(curl .*)\n\n((?:    .*\n)+)`).FindStringSubmatch(string(readme))
+		if example == nil {
+			t.Fatal("README.md has no example of nginx")
+		}
+		front, dir := freeAddr(t), t.TempDir()
+		here := strings.NewReplacer("localhost:8000", p.addr, "127.0.0.1:8080", front, "localhost:8080", front, "/tmp", dir)
+		t.Cleanup(func() {
+			run(here.Replace("kill $(cat /tmp/nginx.pid); while [ -e /tmp/nginx.pid ]; do sleep 0.1; done"))
+		})
+		run(here.Replace(example[1]))
+		awaitDial(t, front)
+		got := run(here.Replace(strings.Replace(example[2], "curl ", "curl -q -s --noproxy '*' ", 1)))
+		want := here.Replace(strings.ReplaceAll(example[3], "    ", ""))
+		if strings.Contains(got, "HTTP/1.1") { // of nginx 1.29.7 and later
+			want = strings.NewReplacer("HTTP/1.0", "HTTP/1.1", "Connection: close\n", "").Replace(want)
+		}
+		if normal(got) != normal(want) {
+			t.Errorf("nginx sends\n%s\nand README.md says\n%s", got, want)
+		}
+	}
+
 	asked := regexp.MustCompile(`(?m)\n\n    (curl .*localhost:8000/.*)\n\n((?:    .*\n|\n    .*\n)+)`).FindAllStringSubmatch(string(readme), -1)
-	if len(asked) < 5 {
+	if len(asked) < 4 {
 		t.Errorf("README.md has only %d commands with their output", len(asked))
 	}
 	for _, m := range asked {
@@ -62,7 +84,7 @@ func TestREADME(t *testing.T) {
 			continue // not built as make does
 		}
 		command := strings.NewReplacer("localhost:8000", p.addr, "seconds=10", "seconds=1", "seconds=5", "seconds=1", "curl ", "curl -q -sf --noproxy '*' ",
-			"/tmp/trace.out", trace, "go tool trace", "go tool trace -d=parsed").Replace(m[1])
+			"/tmp/trace.out", trace, "go tool trace", tools+"/trace -d=parsed", "go tool pprof", tools+"/pprof").Replace(m[1])
 		if run(command) == "" {
 			t.Errorf("%s prints nothing", command)
 		}

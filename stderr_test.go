@@ -81,6 +81,7 @@ func (d *disk) Write(p []byte) (int, error) {
 // A disk that is full takes part of a line. When it has room again the line goes on
 // where it was cut.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	const lines = "line 0\nline 1\nline 2\nline 3\n"
 	for more := 7; more < 20; more++ {
 		d := &disk{room: 10, more: more}
