@@ -116,15 +116,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !strings.HasPrefix(p, "/"): // such as *, which ServeMux would answer itself
 		notFound(rec, r)
 	case isHello(p) || isHello(path.Clean(p)): // ServeMux would redirect from some, and hide what arrived
-		r.URL.Path, r.URL.RawPath = helloPath, ""
+		r.URL.Path = helloPath
 		fallthrough
 	default:
 		h.mux.ServeHTTP(rec, r)
 	}
 }
 
-// isHello reports whether p is helloPath or below it.
+// isHello reports whether p is helloPath or below it, with any number of slashes before
+// it: a proxy that puts one too many is what a user looks for.
 func isHello(p string) bool {
+	for strings.HasPrefix(p, "//") {
+		p = p[1:]
+	}
 	return p == helloPath || strings.HasPrefix(p, helloPath+"/")
 }
 

@@ -45,15 +45,25 @@ func TestPaths(t *testing.T) {
 		{"%PDF- /hello HTTP/1.1", 200, "", "Content-Type", "text/plain; charset=utf-8"},
 		{"GET http://other/hello HTTP/1.1", 200, "GET http://other/hello HTTP/1.1\nHost: localhost\n", "", ""},
 		{"GET /hello/ HTTP/1.1", 200, "GET /hello/ HTTP/1.1\nHost: localhost\n", "", ""},
-		{"GET /hello/a//b/../%2e%2F?c HTTP/1.1", 200, "GET /hello/a//b/../%2e%2F?c HTTP/1.1\nHost: localhost\n", "", ""},
-		{"GET //hello HTTP/1.1", 200, "GET //hello HTTP/1.1\nHost: localhost\n", "", ""},
-		{"GET /x/../hello/. HTTP/1.1", 200, "GET /x/../hello/. HTTP/1.1\nHost: localhost\n", "", ""},
+		{"POST /hello/a/b?c HTTP/1.1", 200, "POST /hello/a/b?c HTTP/1.1\nHost: localhost\n", "Content-Type", "text/plain; charset=utf-8"},
+		{"GET /hello/a?status=404 HTTP/1.1", 404, "GET /hello/a?status=404 HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET /hello//a HTTP/1.1", 200, "GET /hello//a HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET /hello/../x HTTP/1.1", 200, "GET /hello/../x HTTP/1.1\nHost: localhost\n", "", ""},
 		{"GET /hello/../healthz HTTP/1.1", 200, "GET /hello/../healthz HTTP/1.1\nHost: localhost\n", "", ""},
-		{"GET /hello/../debug/pprof/ HTTP/1.1", 200, "GET /hello/../debug/pprof/ HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET /hello/. HTTP/1.1", 200, "GET /hello/. HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET //hello HTTP/1.1", 200, "GET //hello HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET ///hello/../a HTTP/1.1", 200, "GET ///hello/../a HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET /x/../hello HTTP/1.1", 200, "GET /x/../hello HTTP/1.1\nHost: localhost\n", "", ""},
 		{"GET /%68ello HTTP/1.1", 200, "GET /%68ello HTTP/1.1\nHost: localhost\n", "", ""},
-		{"GET http://other//hello HTTP/1.1", 200, "GET http://other//hello HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET /hello%2Fa HTTP/1.1", 200, "GET /hello%2Fa HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET /hello/%2e%2e/%00 HTTP/1.1", 200, "GET /hello/%2e%2e/%00 HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET http://other//hello/ HTTP/1.1", 200, "GET http://other//hello/ HTTP/1.1\nHost: localhost\n", "", ""},
+		{"CONNECT /hello/../x HTTP/1.1", 200, "CONNECT /hello/../x HTTP/1.1\nHost: localhost\n", "", ""},
 		{"GET /hellox HTTP/1.1", 404, paths, "", ""},
+		{"GET /hello;x HTTP/1.1", 404, paths, "", ""},
 		{"GET /Hello HTTP/1.1", 404, paths, "", ""},
+		{"GET /x/hello HTTP/1.1", 404, paths, "", ""},
+		{"GET /hello/../debug/pprof/ HTTP/1.1", 200, "GET /hello/../debug/pprof/ HTTP/1.1\nHost: localhost\n", "", ""},
 		{"GET //healthz HTTP/1.1", 307, "", "Location", "/healthz"},
 		{"GET /healthz HTTP/1.1", 200, "ok\n", "Content-Type", "text/plain; charset=utf-8"},
 		{"HEAD /healthz HTTP/1.1", 200, "", "", ""},
@@ -90,6 +100,19 @@ func TestPaths(t *testing.T) {
 		res, _, _ := roundTrip(t, addr, "GET", "GET /debug/pprof/"+name+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if res.StatusCode != 200 {
 			t.Errorf("/debug/pprof/%s: status %d", name, res.StatusCode)
+		}
+	}
+
+	tr := http2Transport(t)
+	for path, status := range map[string]int{"/hello/a": 200, "/hello/../x": 200, "//hello": 200, "/hello//a": 200, "/hellox": 404, "/": 404} {
+		res, err := tr.RoundTrip(httptest.NewRequest("GET", "http://"+addr+path, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != status || status == 200 && !strings.HasPrefix(string(body), "GET "+path+" HTTP/2.0\n") {
+			t.Errorf("HTTP/2, %s: status %d, %q", path, res.StatusCode, body)
 		}
 	}
 }
