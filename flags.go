@@ -53,7 +53,7 @@ on /healthz and serves its own profiles under /debug/pprof/.
 	Log to glog's files instead of stderr.
 
 	$ curl 'localhost:8000/hello?status=503&delay=1.5s'
-	Ask for a status, 200 to 599, and for it to come late, up to 30s.
+	Have /hello answer with a status (200 to 599), after a delay (up to 30s).
 
 Flags:
 `
@@ -64,7 +64,7 @@ func defineFlags() *flag.FlagSet {
 	v := flag.Lookup("v")
 	v.Usage = "log `level`: 0 starts, stops and faults; 2 a line a request; 3 also /healthz; 4 also each request's head"
 	v.Value.Set("2")
-	flag.Lookup("logtostderr").Value.Set("true")
+	flag.Lookup("logtostderr").Value.Set("true") // not flag.Set, after which it were given
 	flags.Func("drain", "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see (default 0s)", parseDrain)
 
 	into := func(set *flag.FlagSet) func(*flag.Flag) {
@@ -85,20 +85,12 @@ func parseDrain(s string) (err error) {
 	return nil
 }
 
-// logToFiles has glog write files where there is a -log_dir and no -logtostderr.
-func logToFiles() {
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "logtostderr" })
-	if !given && flag.Lookup("log_dir").Value.String() != "" {
-		flag.Set("logtostderr", "false")
-	}
-}
-
 // parseFlags parses and checks the command line. Where ok is false the process
 // is to end with status.
 func parseFlags(args []string) (status int, ok bool) {
 	glogFlags := defineFlags()
 	err := flag.CommandLine.Parse(args)
+	preferFiles()
 	host, port, addrErr := net.SplitHostPort(*addr)
 	_, portErr := net.LookupPort("tcp", port)
 	switch {
@@ -129,8 +121,24 @@ func parseFlags(args []string) (status int, ok bool) {
 	case *maxConns < 0:
 		return fail(2, "-maxconns %d: want 0 or more", *maxConns), false
 	}
-	logToFiles()
 	return 0, true
+}
+
+// preferFiles has glog write files where one of its flags that are about files is given
+// and -logtostderr isn't: by our default of that, glog would ignore the others.
+func preferFiles() {
+	files, given := false, false
+	flag.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "alsologtostderr", "log_dir", "log_link", "logbuflevel", "stderrthreshold":
+			files = true
+		case "logtostderr":
+			given = true
+		}
+	})
+	if files && !given {
+		flag.Set("logtostderr", "false")
+	}
 }
 
 // printHelp prints what -help shows: our flags, then glog's.
@@ -145,17 +153,24 @@ func printHelp(glogFlags *flag.FlagSet) {
 
 // checkLogDir returns an error where glog's flags have it write files and it can't:
 // glog would say so with a stack trace, or log to the system's temporary directory
-// instead without a word.
+// instead, or leave out its links, without a word.
 func checkLogDir() error {
 	if flag.Lookup("logtostderr").Value.String() == "true" {
 		return nil
 	}
-	f, err := os.CreateTemp(flag.Lookup("log_dir").Value.String(), "httpserver")
-	if err != nil {
-		return fmt.Errorf("-log_dir: %w", err)
+	for _, name := range []string{"log_dir", "log_link"} {
+		dir := flag.Lookup(name).Value.String()
+		if dir == "" && name == "log_link" {
+			continue
+		}
+		f, err := os.CreateTemp(dir, "httpserver")
+		if err != nil {
+			return fmt.Errorf("-%s %q: %w", name, dir, err)
+		}
+		f.Close()
+		os.Remove(f.Name())
 	}
-	f.Close()
-	return os.Remove(f.Name())
+	return nil
 }
 
 // versionLine returns the module, its version and the Go version. The version

@@ -183,17 +183,37 @@ func TestLongLogLines(t *testing.T) {
 }
 
 func TestGlogFlags(t *testing.T) {
-	t.Run("-log_dir", func(t *testing.T) {
+	// Those about files mean files, in TMPDIR where no other place is given, unless
+	// -logtostderr is given as well.
+	for _, args := range []string{"-log_dir=DIR", "-log_link=DIR", "-logbuflevel=-1", "-stderrthreshold=INFO", "-alsologtostderr", "-logtostderr=false"} {
+		t.Run(args, func(t *testing.T) {
+			t.Setenv("TMPDIR", t.TempDir())
+			dir := os.Getenv("TMPDIR")
+			if strings.Contains(args, "DIR") {
+				dir = t.TempDir()
+			}
+			addr := freeAddr(t)
+			p := launch(t, exec.Command(binary, "-addr="+addr, strings.ReplaceAll(args, "DIR", dir)))
+			awaitDial(t, addr)
+			p.signal(syscall.SIGTERM)
+			p.wait(0)
+			log, err := os.ReadFile(filepath.Join(dir, "httpserver.INFO"))
+			if err != nil || !strings.Contains(string(log), "] stopped\n") {
+				t.Errorf("%v: %s", err, log)
+			}
+			if names, _ := filepath.Glob(filepath.Join(dir, "httpserver[0-9]*")); len(names) > 0 {
+				t.Errorf("left behind: %v", names)
+			}
+		})
+	}
+	t.Run("-logtostderr", func(t *testing.T) {
 		dir := t.TempDir()
-		p := start(t, "-logtostderr=false", "-stderrthreshold=INFO", "-log_dir="+dir)
+		p := start(t, "-logtostderr", "-log_dir="+dir)
 		p.signal(syscall.SIGTERM)
 		p.wait(0)
-		log, err := os.ReadFile(filepath.Join(dir, "httpserver.INFO"))
-		if err != nil || !strings.Contains(string(log), "] stopped\n") {
-			t.Errorf("%v: %s", err, log)
-		}
-		if names, _ := filepath.Glob(filepath.Join(dir, "httpserver[0-9]*")); len(names) > 0 {
-			t.Errorf("left behind: %v", names)
+		p.waitLog("] stopped\n")
+		if names, _ := filepath.Glob(filepath.Join(dir, "*")); len(names) > 0 {
+			t.Errorf("written: %v", names)
 		}
 	})
 	t.Run("-vmodule", func(t *testing.T) {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestBadStarts(t *testing.T) {
@@ -35,7 +37,6 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
 		{[]string{"-drain=-1s"}, 2, `invalid value "-1s" for flag -drain: want 0s or more, with a unit, such as 5s or 1m30s`},
 		{[]string{"-drain=5"}, 2, `invalid value "5" for flag -drain: want 0s or more, with a unit, such as 5s or 1m30s`},
-		{[]string{"-log_dir=/nosuch"}, 1, `-log_dir: open /nosuch/httpserver`},
 		{[]string{"-maxhead=1000"}, 2, `-maxhead 1000: want 1024 to 16777216`},
 		{[]string{"-maxhead=4194305"}, 2, `-maxhead 4194305: want at most 4194304, a sixteenth of GOMEMLIMIT`},
 		{[]string{"-maxconns=-1"}, 2, `-maxconns -1: want 0 or more`},
@@ -44,11 +45,14 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-cert=main.go", "-key=main.go"}, 1, `-cert "main.go", -key "main.go": tls: failed to find any PEM data`},
 		{[]string{"-clientcert"}, 2, `-clientcert: want -cert and -key as well`},
 		{[]string{"serve"}, 2, `unexpected argument "serve": httpserver takes flags only`},
-		{[]string{"-logtostderr=false", "-log_dir=/nosuch"}, 1, `-log_dir: open /nosuch/httpserver`},
+		{[]string{"-log_dir=/nosuch"}, 1, `-log_dir "/nosuch": open /nosuch/httpserver`},
+		{[]string{"-log_link=/nosuch"}, 1, `-log_link "/nosuch": open /nosuch/httpserver`},
+		{[]string{"-logtostderr", "-log_dir=/nosuch", "-addr=" + addr}, 1, `-addr "` + addr}, // it isn't written to
 		{[]string{"-a\nb"}, 2, `flag provided but not defined: -a\nb`},
 	} {
-		cmd := exec.Command(binary, test.args...)
-		stdout, err := cmd.Output()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // if it starts
+		stdout, err := exec.CommandContext(ctx, binary, test.args...).Output()
+		cancel()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != test.status {
 			t.Errorf("%q: %v, want exit status %d", test.args, err, test.status)
@@ -68,7 +72,7 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 	last := 0
 	for _, want := range []string{
-		"$ httpserver\n", "?status=503&delay=1.5s'\n", "-addr address\n", `(default "127.0.0.1:8000")`, "glog's flags:\n",
+		"$ httpserver\n", "?status=503&delay=1.5s", "-addr address\n", `(default "127.0.0.1:8000")`, "glog's flags:\n",
 		"-log_dir", "-logtostderr\n", "(default true)", "-v level\n", "(default 2)\n  -vmodule",
 	} {
 		i := bytes.Index(help[last:], []byte(want))
