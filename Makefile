@@ -63,7 +63,7 @@ profile: build ## take a CPU profile of the server under load, and print its top
 
 release: ## build bin/GOARCH/httpserver, static, for linux; GOARCH=arm64 for ARM
 	@echo "building httpserver binary"
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w -funcalign=8' -o bin/$(GOARCH)/httpserver .
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w -funcalign=1' -o bin/$(GOARCH)/httpserver .
 
 reproduce: ## build the release in two folders and compare, and for ARM
 	go test -run '^TestRelease$$' -v -release .
