@@ -333,9 +333,9 @@ func (p *process) cpu() float64 {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')'):])) // from the third
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')'):])) // from the second on
+	user, _ := strconv.ParseFloat(fields[12], 64)
+	system, _ := strconv.ParseFloat(fields[13], 64)
 	return (user + system) / 100
 }
 
