@@ -99,6 +99,9 @@ func (c *certificate) read() (renewed bool, err error) {
 		return false, nil
 	}
 	pair, err := tls.X509KeyPair(chain, key)
+	if err == nil {
+		err = usable(chain, &pair)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -110,6 +113,20 @@ func (c *certificate) read() (renewed bool, err error) {
 	}
 	later(0, func() { glog.Infof("certificate until %s for %q", end, names) })
 	return true, nil
+}
+
+// usable returns an error where pair, of chain, is not all that chain has, as of a file
+// that is being written, or where it can't serve.
+func usable(chain []byte, pair *tls.Certificate) error {
+	if n := bytes.Count(chain, []byte("-----BEGIN CERTIFICATE-----")); n != len(pair.Certificate) {
+		return fmt.Errorf("%d certificates begin, and %d are whole", n, len(pair.Certificate))
+	}
+	client := &tls.ClientHelloInfo{
+		SupportedVersions: []uint16{tls.VersionTLS13},
+		SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256, tls.ECDSAWithP256AndSHA256,
+			tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512, tls.Ed25519},
+	}
+	return client.SupportsCertificate(pair)
 }
 
 // readPEM returns what the file name has. It waits for no writer of a FIFO.

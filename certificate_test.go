@@ -114,6 +114,40 @@ func presented(addr string, cache tls.ClientSessionCache) (name string, resumed 
 	return state.PeerCertificates[0].DNSNames[0], state.DidResume, err
 }
 
+// A certificate that is not all there, or that no client takes, is not taken up.
+func TestUnusableCertificates(t *testing.T) {
+	issuer := newPair(t, nil)
+	whole := newPair(t, nil, issuer)
+	chain, key := pems(t, whole)
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, p224.Public(), p224)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oddChain, oddKey := pems(t, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: p224})
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+	for _, test := range []struct {
+		chain, key []byte
+		want       string
+	}{
+		{chain, key, ""},
+		{chain[:len(chain)-100], key, "2 certificates begin, and 1 are whole"},
+		{oddChain, oddKey, "unsupported certificate curve (P-224)"},
+	} {
+		replace(t, certFile, test.chain)
+		replace(t, keyFile, test.key)
+		_, err := loadCertificate(certFile, keyFile)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%v, want %q", err, test.want)
+		}
+	}
+}
+
 // The certificate is renewed by every way in which its files are, with handshakes all
 // the while, of which none fails. Connections and sessions go on.
 func TestRenewal(t *testing.T) {

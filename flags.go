@@ -131,7 +131,7 @@ func preferFiles() {
 	flag.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "alsologtostderr", "log_dir", "log_link", "logbuflevel", "stderrthreshold":
-			files = true
+			files = files || f.Value.String() != f.DefValue
 		case "logtostderr":
 			given = true
 		}

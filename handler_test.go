@@ -80,6 +80,7 @@ func TestPaths(t *testing.T) {
 		{"GET /debug/pprof/symbol HTTP/1.1", 200, "num_symbols: 1\n", "", ""},
 		{"GET /debug/pprof/profile?seconds=1 HTTP/1.1", 200, "", "Content-Type", "application/octet-stream"},
 		{"GET /debug/pprof/trace?seconds=0.1 HTTP/1.1", 200, "", "Content-Type", "application/octet-stream"},
+		{"GET /debug/pprof/trace?seconds=3601 HTTP/1.1", 400, "seconds=3601: want at most 3600\n", "", ""},
 		{"GET /debug/pprof/none HTTP/1.1", 404, "Unknown profile\n", "", ""},
 	} {
 		t.Run(test.request, func(t *testing.T) {

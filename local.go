@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	endian "encoding/binary"
 	"errors"
 	"fmt"
@@ -91,12 +92,12 @@ func clientUser(r *http.Request) (string, error) {
 	client, server := inTCP6(peer), inTCP6(local.AddrPort())
 	if peer.Addr().Is4() {
 		const ip = len("00000000") // the last word of four
-		user, err := userOf("/proc/net/tcp", client[3*ip:]+" "+server[3*ip:]+" ")
+		user, err := userOf(r.Context(), "/proc/net/tcp", client[3*ip:]+" "+server[3*ip:]+" ")
 		if user != "" || err != nil {
 			return user, err
 		}
 	}
-	user, err := userOf("/proc/net/tcp6", client+" "+server+" ")
+	user, err := userOf(r.Context(), "/proc/net/tcp6", client+" "+server+" ")
 	if user == "" && err == nil {
 		err = errors.New("the client's socket is not in /proc/net/tcp or tcp6")
 	}
@@ -121,9 +122,12 @@ var tables sync.Mutex
 // userOf returns the user in the row of table that begins with ends, or "" if there is
 // none. The kernel shows root as the user of a socket that its owner has let go of, but no
 // inode.
-func userOf(table, ends string) (string, error) {
+func userOf(ctx context.Context, table, ends string) (string, error) {
 	tables.Lock()
 	defer tables.Unlock()
+	if err := ctx.Err(); err != nil { // who asked went while it waited
+		return "", err
+	}
 	f, err := os.Open(table)
 	if err != nil {
 		return "", err
@@ -140,7 +144,7 @@ func userOf(table, ends string) (string, error) {
 		columns := strings.Fields(string(row))
 		const established = "01"
 		if len(columns) < 7 || columns[0] != established || columns[6] == "0" {
-			return "", errors.New("the client has let go of its socket")
+			return "", errors.New("the client has closed its socket, or half of it")
 		}
 		return columns[4], nil
 	}

@@ -142,7 +142,7 @@ func needLinux(t *testing.T) {
 func TestUserOf(t *testing.T) {
 	const (
 		ends = "0100007F:8EFC 0100007F:1F40 "
-		gone = "the client has let go of its socket"
+		gone = "the client has closed its socket, or half of it"
 		rest = "00000000:00000000 00:00000000 00000000 "
 	)
 	for _, test := range []struct {
@@ -164,7 +164,7 @@ func TestUserOf(t *testing.T) {
 		os.WriteFile(table, []byte("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"+
 			"   0: 0100007F:1F40 00000000:0000 0A "+rest+"    7        0 1634 1\n"+
 			"12345: "+test.row+"\n"), 0o666)
-		user, err := userOf(table, ends)
+		user, err := userOf(t.Context(), table, ends)
 		if err == nil {
 			err = io.EOF
 		}
@@ -172,7 +172,7 @@ func TestUserOf(t *testing.T) {
 			t.Errorf("%s: %q, %v", test.name, user, err)
 		}
 	}
-	if user, err := userOf("/nowhere", ends); user != "" || err == nil {
+	if user, err := userOf(t.Context(), "/nowhere", ends); user != "" || err == nil {
 		t.Errorf("no table: %q, %v", user, err)
 	}
 }
@@ -220,7 +220,7 @@ func TestClientUser(t *testing.T) {
 	if err := ask(c, func() {}); err != nil {
 		t.Errorf("IPv4: %v", err)
 	}
-	if err := ask(c, func() { c.CloseWrite() }); err == nil || err.Error() != "the client has let go of its socket" {
+	if err := ask(c, func() { c.CloseWrite() }); err == nil || err.Error() != "the client has closed its socket, or half of it" {
 		t.Errorf("half closed: %v", err)
 	}
 }

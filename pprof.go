@@ -1,12 +1,18 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"time"
 )
 
 // This file holds /debug/pprof/: net/http/pprof's handlers, for those who may ask.
+
+// maxSeconds is the longest profile. That its client went is not seen where that has sent
+// something after the request.
+const maxSeconds = 3600
 
 // handleProfiles has mux answer those whom access lets ask: "local" clients, or "all".
 func handleProfiles(mux *http.ServeMux, access string) {
@@ -23,6 +29,10 @@ func handleProfiles(mux *http.ServeMux, access string) {
 					http.Error(w, "profiles are for clients on this machine: "+why+"; -pprof=all opens them to all", http.StatusForbidden)
 					return
 				}
+			}
+			if seconds, _ := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64); seconds > maxSeconds {
+				http.Error(w, fmt.Sprintf("seconds=%v: want at most %d", seconds, maxSeconds), http.StatusBadRequest)
+				return
 			}
 			timeout := r.Context().Value(http.ServerContextKey).(*http.Server).WriteTimeout
 			pw := &profileWriter{w, timeout}

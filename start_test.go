@@ -47,6 +47,7 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"serve"}, 2, `unexpected argument "serve": httpserver takes flags only`},
 		{[]string{"-log_dir=/nosuch"}, 1, `-log_dir "/nosuch": open /nosuch/httpserver`},
 		{[]string{"-log_link=/nosuch"}, 1, `-log_link "/nosuch": open /nosuch/httpserver`},
+		{[]string{"-alsologtostderr=false", "-addr=" + addr}, 1, `-addr "` + addr},           // as by default
 		{[]string{"-logtostderr", "-log_dir=/nosuch", "-addr=" + addr}, 1, `-addr "` + addr}, // it isn't written to
 		{[]string{"-a\nb"}, 2, `flag provided but not defined: -a\nb`},
 	} {
