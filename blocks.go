@@ -113,9 +113,8 @@ func (h *http2) end(padding int) {
 // record records the head of the block, or, where there is no memory for it, that it is
 // refused.
 func (h *http2) record() {
-	if h.head == nil { // too large: net/http answers
-		h.giveBack()
-		return
+	if h.head == nil { // too large: net/http answers, in a goroutine that is to be charged too
+		h.head, h.size = &head{refused: true}, 0
 	}
 	if h.size > smallHead { // not in memory for more
 		large := h.head

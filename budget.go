@@ -30,14 +30,14 @@ const fieldCost = 32
 const (
 	smallHead           = 4 << 10
 	headCopies          = 4        // of a large head: ours, and net/http's while it reads it
-	streamCost          = 28 << 10 // a stream of HTTP/2
+	streamCost          = 32 << 10 // a stream of HTTP/2
 	ownMemory           = 2 * streamCost
 	memoryWait          = 5 * time.Second // how long a connection waits for it
 	placeCost           = 96 << 10        // of the memory limit, for each connection
 	placeCostTLS        = 160 << 10
 	placeCostClientCert = 1400 << 10             // the same with a certificate of maxHandshake bytes
-	keptTime            = 200 * time.Millisecond // how long a new connection has its place for certain
-	keptTimeTLS         = 300 * time.Millisecond // a handshake may take a millisecond of a core
+	keptTime            = 250 * time.Millisecond // how long a new connection has its place for certain
+	keptTimeTLS         = 400 * time.Millisecond // a handshake may take a millisecond of a core
 	keptFiles           = 32                     // descriptors that are not for connections
 )
 

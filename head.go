@@ -23,7 +23,7 @@ type head struct {
 
 	memory  *budget // that the head is taken from, over HTTP/2
 	cost    int     // of it, in bytes
-	refused bool    // for want of it
+	refused bool    // for want of it, or because it is too large
 }
 
 type field struct{ name, value string }

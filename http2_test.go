@@ -444,8 +444,9 @@ func TestHeadOverLimitIsNotKept(t *testing.T) {
 		h.feed(dst, []byte(request(1, added("x", strings.Repeat("a", 4000)))))
 		h.records.drop(time.Now())
 		h.feed(dst, []byte(request(3, slices.Repeat([]coded{indexed(62)}, fields)...)))
-		if kept := len(h.records.waiting); kept != want || h.head != nil {
-			t.Errorf("%d times 4,000 bytes: %d heads kept", fields, kept)
+		rec := h.records.waiting[0]
+		if kept := len(rec.head.fields); kept != want*(4+fields) || rec.head.refused != (want == 0) || h.head != nil {
+			t.Errorf("%d times 4,000 bytes: %d fields kept", fields, kept)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 // Places are those of connections. When all are taken and one more comes, the idle
 // connection that has been so longest makes room, or, if none is idle, the one whose
-// request is awaited or under way longest. But each has its place for some time or up to
-// its first answer, so that the newest are served however many come.
+// request is awaited or under way longest. But a new one is kept for some time, so that
+// the newest are served however many come, and one for flushTime after an answer.
 type places struct {
 	most   int
 	kept   time.Duration
@@ -29,8 +29,9 @@ type places struct {
 type place struct {
 	net.Conn
 	all  *places
-	came time.Time
 	left chan struct{} // closed when the place is left
+
+	since time.Time // it came, or had its last answer
 
 	at ring.Ring // its element of all.idle or all.busy; without a Value once the place is left
 }
@@ -44,28 +45,38 @@ func (ps *places) take(nc net.Conn) *place {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for ps.taken >= ps.most {
-		first, ok := ps.idle.Next().Value.(*place)
-		if !ok {
-			first = ps.busy.Next().Value.(*place)
-			if kept := ps.kept - time.Since(first.came); kept > 0 {
-				ps.mu.Unlock()
-				select {
-				case <-ps.freed:
-				case <-time.After(kept):
-				}
-				ps.mu.Lock()
-				continue
+		first, kept := ps.first()
+		if kept -= time.Since(first.since); kept > 0 {
+			ps.mu.Unlock()
+			select {
+			case <-ps.freed:
+			case <-time.After(kept):
 			}
+			ps.mu.Lock()
+			continue
 		}
 		first.leave()
 		first.Conn.Close()
 		ps.closed.add()
 	}
 	ps.taken++
-	p := &place{Conn: nc, all: ps, came: time.Now(), left: make(chan struct{})}
+	p := &place{Conn: nc, all: ps, since: time.Now(), left: make(chan struct{})}
 	p.at.Value = p
 	ps.busy.Prev().Link(&p.at)
 	return p
+}
+
+// flushTime is what net/http needs to write the end of an answer after it has called the
+// connection of HTTP/2 idle.
+const flushTime = 20 * time.Millisecond
+
+// first returns the place of the connection that makes room first, and how long that is
+// kept. ps.mu is to be held.
+func (ps *places) first() (first *place, kept time.Duration) {
+	if first, ok := ps.idle.Next().Value.(*place); ok {
+		return first, flushTime
+	}
+	return ps.busy.Next().Value.(*place), ps.kept
 }
 
 // leave leaves p's place. p.all.mu is to be held.
@@ -97,6 +108,7 @@ func (p *place) note(busy bool) {
 	others := &p.all.busy
 	if !busy {
 		others = &p.all.idle
+		p.since = time.Now()
 		p.all.free()
 	}
 	p.at.Prev().Unlink(1)

@@ -28,6 +28,7 @@ func TestPlacesAreWaitedFor(t *testing.T) {
 				t.Error("room for two")
 			}
 			free(first)
+			time.Sleep(flushTime)
 			synctest.Wait()
 			if !taken {
 				t.Errorf("no room when another %s", what)
@@ -107,8 +108,8 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("%s is to make room: %v are gone, want %v", test.what, got, test.gone)
 		}
 		for _, i := range gone() {
-			if p := taken[i]; !slices.Contains(before, i) && i != 0 && i != 2 && time.Since(p.came) < kept {
-				t.Errorf("%s made room after %v", test.what, time.Since(p.came))
+			if p := taken[i]; !slices.Contains(before, i) && i != 0 && i != 2 && time.Since(p.since) < kept {
+				t.Errorf("%s made room after %v", test.what, time.Since(p.since))
 			}
 		}
 	}

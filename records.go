@@ -37,6 +37,7 @@ type record struct {
 // Bounds of what waits on one connection. The oldest are those of requests that
 // net/http refused, if any are.
 const (
+	unclaimedAfter = 10 * dropAfter // while others come, which may keep a handler from its processor
 	maxRecords     = 512
 	maxRecordBytes = 4 << 20
 )
@@ -61,7 +62,7 @@ func (rs *records) nextMarker() []byte {
 // put records h, of size bytes, under the last marker.
 func (rs *records) put(h *head, size int) {
 	now := time.Now()
-	rs.drop(now.Add(-dropAfter))
+	rs.drop(now.Add(-unclaimedAfter))
 	rs.waiting = append(rs.waiting, record{rs.last, h, size, now})
 	rs.size += size
 	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes {

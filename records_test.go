@@ -44,7 +44,7 @@ func TestOldRecordsAreDropped(t *testing.T) {
 	var rs records
 	for range 2 {
 		rs.put(newHead(), 100)
-		rs.waiting[0].at = time.Now().Add(-2 * dropAfter)
+		rs.waiting[0].at = time.Now().Add(-2 * unclaimedAfter)
 	}
 	if rs.put(newHead(), 100); len(rs.waiting) != 1 || rs.size != 100 {
 		t.Errorf("%d heads of %d bytes wait", len(rs.waiting), rs.size)
