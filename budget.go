@@ -37,7 +37,7 @@ const (
 	placeCostTLS        = 160 << 10
 	placeCostClientCert = 1400 << 10             // the same with a certificate of maxHandshake bytes
 	keptTime            = 250 * time.Millisecond // how long a new connection has its place for certain
-	keptTimeTLS         = 400 * time.Millisecond // a handshake may take a millisecond of a core
+	keptTimeTLS         = 300 * time.Millisecond // a handshake may take a millisecond of a core
 	keptFiles           = 32                     // descriptors that are not for connections
 )
 

@@ -40,7 +40,7 @@ func takeHead(r *http.Request) *head {
 		r.TLS = c.tls
 	}
 	if r.ProtoMajor == 2 {
-		c.place.note(true) // net/http tells only of the first of several at once
+		c.place.begin() // net/http tells only of the first of several at once
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,10 +54,14 @@ func noteState(nc net.Conn, state http.ConnState) {
 	switch {
 	case c == nil:
 	case state == http.StateActive:
-		c.place.note(true)
+		c.place.begin()
 	case state == http.StateIdle:
 		if c.handled.Swap(false) { // else it is HTTP/2's before the first request
-			c.place.note(false)
+			var since time.Time
+			if c.ahead != nil { // HTTP/2's, of which net/http has yet to flush the end
+				since = time.Now()
+			}
+			c.place.end(since)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()

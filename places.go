@@ -31,7 +31,7 @@ type place struct {
 	all  *places
 	left chan struct{} // closed when the place is left
 
-	since time.Time // it came, or had its last answer
+	since time.Time // it came, or its last answer may not be written
 
 	at ring.Ring // its element of all.idle or all.busy; without a Value once the place is left
 }
@@ -98,21 +98,29 @@ func (ps *places) free() {
 	}
 }
 
-// note notes whether p has a request under way.
-func (p *place) note(busy bool) {
+// begin notes that p has a request under way.
+func (p *place) begin() {
 	p.all.mu.Lock()
 	defer p.all.mu.Unlock()
-	if p.at.Value == nil {
-		return
+	p.move(&p.all.busy)
+}
+
+// end notes that p has none, and since when its last answer is being written, or the zero
+// time if that is done.
+func (p *place) end(since time.Time) {
+	p.all.mu.Lock()
+	defer p.all.mu.Unlock()
+	p.since = since
+	p.move(&p.all.idle)
+	p.all.free()
+}
+
+// move puts p at the end of others, unless it is left. p.all.mu is to be held.
+func (p *place) move(others *ring.Ring) {
+	if p.at.Value != nil {
+		p.at.Prev().Unlink(1)
+		others.Prev().Link(&p.at)
 	}
-	others := &p.all.busy
-	if !busy {
-		others = &p.all.idle
-		p.since = time.Now()
-		p.all.free()
-	}
-	p.at.Prev().Unlink(1)
-	others.Prev().Link(&p.at)
 }
 
 // Close closes the connection and leaves the place.

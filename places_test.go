@@ -12,8 +12,9 @@ import (
 // A newcomer that waits for room has it when another leaves, or goes idle.
 func TestPlacesAreWaitedFor(t *testing.T) {
 	for what, free := range map[string]func(*place){
-		"leaves":    func(p *place) { p.Close() },
-		"goes idle": func(p *place) { p.note(false) },
+		"leaves":     func(p *place) { p.Close() },
+		"goes idle":  func(p *place) { p.end(time.Time{}) },
+		"is flushed": func(p *place) { p.end(time.Now()); time.Sleep(flushTime) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, server := net.Pipe()
@@ -28,7 +29,6 @@ func TestPlacesAreWaitedFor(t *testing.T) {
 				t.Error("room for two")
 			}
 			free(first)
-			time.Sleep(flushTime)
 			synctest.Wait()
 			if !taken {
 				t.Errorf("no room when another %s", what)
@@ -46,7 +46,7 @@ func TestPlaceOfHTTP2(t *testing.T) {
 	if noteState(c, http.StateIdle); isIdle() {
 		t.Error("idle before the first request")
 	}
-	other.note(true)
+	other.begin()
 	takeHead((&http.Request{ProtoMajor: 2}).WithContext(withConn(t.Context(), c)))
 	if c.limits.places.busy.Prev().Value != c.place {
 		t.Error("a request doesn't count")
@@ -80,8 +80,8 @@ func TestPlaces(t *testing.T) {
 		take()
 	}
 	answer := func(i int) {
-		taken[i].note(true)
-		taken[i].note(false)
+		taken[i].begin()
+		taken[i].end(time.Time{})
 	}
 	answer(2)
 	answer(0)
@@ -93,10 +93,10 @@ func TestPlaces(t *testing.T) {
 	}{
 		{"one of two idle ones", func() {}, []int{0}},
 		{"the last idle one", func() {}, []int{0, 2}},
-		{"one that waits for a request", func() { taken[1].note(true) }, []int{0, 2, 3}},
-		{"one whose request is under way", func() { taken[4].note(true) }, []int{0, 1, 2, 3}},
+		{"one that waits for a request", func() { taken[1].begin() }, []int{0, 2, 3}},
+		{"one whose request is under way", func() { taken[4].begin() }, []int{0, 1, 2, 3}},
 		{"none, where there is some", func() {
-			taken[1].note(true) // has no place any more
+			taken[1].begin() // has no place any more
 			taken[1].Close()
 			taken[5].Close()
 		}, []int{0, 1, 2, 3, 5}},
