@@ -50,10 +50,8 @@ func (c *conn) settle() {
 
 // giveBack gives back what is taken of the shared memory. c.mu is to be held.
 func (c *conn) giveBack() {
-	if c.cost > 0 {
-		c.limits.memory.giveBack(c.cost)
-		c.cost = 0
-	}
+	c.limits.memory.giveBack(c.cost)
+	c.cost = 0
 }
 
 // refuse answers in net/http's stead, which reads a head and so has nothing to write.

@@ -37,7 +37,7 @@ func asking(path, fields string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n"
 }
 
-// bomb returns n streams, from first on, each with a field of size bytes referred to
+// bomb returns n streams, each with a field of size bytes referred to
 // refs times, whose answers have no window.
 func bomb(n, size, refs int, path, name string) string {
 	var b strings.Builder

@@ -42,8 +42,8 @@ const (
 )
 
 // newLimits returns the limits that GOMEMLIMIT and the limit of open files set, with
-// at most conns connections, over TLS unless config is nil, where that isn't 0. It returns
-// an error where the memory for large heads doesn't bear one.
+// at most conns connections where that isn't 0. They are over TLS unless config is nil.
+// It returns an error where the memory for large heads doesn't bear one.
 func newLimits(head, conns int, config *tls.Config) (*limits, error) {
 	l := &limits{head: head, memory: newBudget(math.MaxInt), refused: tally{what: "%d requests were refused for want of memory"}}
 	cost, kept := placeCost, keptTime
@@ -104,7 +104,11 @@ func (b *budget) try(n int) bool {
 	return true
 }
 
+// giveBack gives n bytes back. Where that is 0 it wakes nobody.
 func (b *budget) giveBack(n int) {
+	if n == 0 {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left += n
