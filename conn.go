@@ -125,6 +125,7 @@ func (c *conn) handOn(p []byte) (int, error) {
 
 // Close gives back what the connection has of what is shared.
 func (c *conn) Close() error {
+	defer c.place.leave()
 	c.mu.Lock()
 	c.closed = true
 	c.giveBack()

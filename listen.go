@@ -45,7 +45,7 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(p, p, l.limits, logRefused), nil
+	return newConn(p.Conn.(halfCloser), p, l.limits, logRefused), nil
 }
 
 // A tlsListener accepts connections that have agreed on TLS. It ends here and not in

@@ -55,7 +55,7 @@ func (ps *places) take(nc net.Conn) *place {
 			ps.mu.Lock()
 			continue
 		}
-		first.leave()
+		first.remove()
 		first.Conn.Close()
 		ps.closed.add()
 	}
@@ -79,8 +79,15 @@ func (ps *places) first() (first *place, kept time.Duration) {
 	return ps.busy.Next().Value.(*place), ps.kept
 }
 
-// leave leaves p's place. p.all.mu is to be held.
+// leave leaves p's place. It can be called more than once.
 func (p *place) leave() {
+	p.all.mu.Lock()
+	defer p.all.mu.Unlock()
+	p.remove()
+}
+
+// remove leaves p's place. p.all.mu is to be held.
+func (p *place) remove() {
 	if p.at.Value != nil {
 		p.at.Value = nil
 		p.at.Prev().Unlink(1)
@@ -125,9 +132,7 @@ func (p *place) move(others *ring.Ring) {
 
 // Close closes the connection and leaves the place.
 func (p *place) Close() error {
-	p.all.mu.Lock()
 	p.leave()
-	p.all.mu.Unlock()
 	return p.Conn.Close()
 }
 
