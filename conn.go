@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -177,6 +178,11 @@ func (c *conn) awaitHTTP2(p []byte) error {
 func (c *conn) Write(p []byte) (int, error) {
 	if c.refused != nil && !c.handled.Load() {
 		c.tellRefused(p)
+	}
+	if c.ahead != nil {
+		// Handlers that are ready run first, for the next Write to take the frames of all:
+		// at ten streams at once there are 0.3 Writes a request, and else 2.
+		runtime.Gosched()
 	}
 	return c.thriftyConn.Write(p)
 }
