@@ -18,6 +18,7 @@ import (
 type limits struct {
 	head    int     // bytes, each field counted fieldCost longer than it is
 	places  *places // of connections
+	waiting int     // connections beside them
 	memory  *budget // for large heads, and for streams beside others
 	refused tally   // of what there was no memory for
 }
@@ -35,20 +36,19 @@ const (
 	memoryWait          = 5 * time.Second // how long a connection waits for it
 	placeCost           = 96 << 10        // of the memory limit, for each connection
 	placeCostTLS        = 160 << 10
-	placeCostClientCert = 1400 << 10             // the same with a certificate of maxHandshake bytes
-	keptTime            = 250 * time.Millisecond // how long a new connection has its place for certain
-	keptTimeTLS         = 300 * time.Millisecond // a handshake may take a millisecond of a core
-	keptFiles           = 32                     // descriptors that are not for connections
+	placeCostClientCert = 1400 << 10 // the same with a certificate of maxHandshake bytes
+	keptFiles           = 32         // descriptors that are not for connections
+	maxWaiting          = 8 << 10    // connections that wait for a place, of a KB each
 )
 
 // newLimits returns the limits that GOMEMLIMIT and the limit of open files set, with
 // at most conns connections where that isn't 0. They are over TLS unless config is nil.
 // It returns an error where the memory for large heads doesn't bear one.
 func newLimits(head, conns int, config *tls.Config) (*limits, error) {
-	l := &limits{head: head, memory: newBudget(math.MaxInt), refused: tally{what: "%d requests were refused for want of memory"}}
-	cost, kept := placeCost, keptTime
+	l := &limits{head: head, waiting: maxWaiting, memory: newBudget(math.MaxInt), refused: tally{what: "%d requests were refused for want of memory"}}
+	cost := placeCost
 	if config != nil {
-		cost, kept = placeCostTLS, keptTimeTLS
+		cost = placeCostTLS
 		if config.ClientAuth != tls.NoClientCert {
 			cost = placeCostClientCert
 		}
@@ -68,11 +68,12 @@ func newLimits(head, conns int, config *tls.Config) (*limits, error) {
 		if conns == 0 || conns > most {
 			conns = most
 		}
+		l.waiting = max(0, min(maxWaiting, most-conns))
 	}
 	if conns == 0 {
 		conns = math.MaxInt
 	}
-	l.places = newPlaces(max(1, conns), kept)
+	l.places = newPlaces(max(1, conns), keptTime)
 	return l, nil
 }
 

@@ -236,5 +236,5 @@ func testLimits() *limits {
 // newTestConn returns a conn of nc alone.
 func newTestConn(nc halfCloser) *conn {
 	l := testLimits()
-	return newConn(nc, l.places.take(nc), l, nil)
+	return newConn(nc, l.places.take(nc, 0), l, nil)
 }

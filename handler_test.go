@@ -214,7 +214,7 @@ func TestStalledHTTP2Write(t *testing.T) {
 	clients := make(stage, 1)
 	clients <- closable{halfClosingPipe{server}, closed}
 	defer close(clients)
-	go srv.Serve(listener{clients, testLimits()})
+	go srv.Serve(newListener(clients, nil, testLimits()))
 	io.WriteString(client, preface+"\x00\x00\x00\x04\x00\x00\x00\x00\x00") // SETTINGS
 	<-ctx.Done()
 	if ctx.Err() != context.Canceled {

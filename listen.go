@@ -18,7 +18,7 @@ import (
 // newListener returns ln with connections that keep heads, within l, over TLS unless
 // config is nil.
 func newListener(ln net.Listener, config *tls.Config, l *limits) net.Listener {
-	clear := listener{ln, l}
+	clear := listener{newBacklog(ln, l), l}
 	if config == nil {
 		return clear
 	}
@@ -27,17 +27,8 @@ func newListener(ln net.Listener, config *tls.Config, l *limits) net.Listener {
 
 // A listener accepts connections in the clear.
 type listener struct {
-	net.Listener
+	*backlog
 	limits *limits
-}
-
-// acceptPlace accepts a connection, and gives it a place.
-func (l listener) acceptPlace() (*place, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return l.limits.places.take(nc), nil
 }
 
 func (l listener) Accept() (net.Conn, error) {

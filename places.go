@@ -11,11 +11,11 @@ import (
 
 // Places are those of connections. When all are taken and one more comes, the idle
 // connection that has been so longest makes room, or, if none is idle, the one whose
-// request is awaited or under way longest. But a new one is kept for some time, so that
-// the newest are served however many come, and one for flushTime after an answer.
+// request is awaited or under way longest. But a new one is kept for some time, for it to be
+// served, and one for flushTime after an answer.
 type places struct {
 	most   int
-	kept   time.Duration
+	kept   time.Duration // keptTime
 	closed tally
 	freed  chan struct{} // has an element where there may be room now
 
@@ -40,12 +40,12 @@ func newPlaces(most int, kept time.Duration) *places {
 	return &places{most: most, kept: kept, freed: make(chan struct{}, 1), closed: tally{what: "%d connections were closed to make room for others"}}
 }
 
-// take gives nc a place.
-func (ps *places) take(nc net.Conn) *place {
+// take gives nc a place, beside which so many others wait for one.
+func (ps *places) take(nc net.Conn, waiting int) *place {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for ps.taken >= ps.most {
-		first, kept := ps.first()
+		first, kept := ps.first(waiting)
 		if kept -= time.Since(first.since); kept > 0 {
 			ps.mu.Unlock()
 			select {
@@ -66,17 +66,26 @@ func (ps *places) take(nc net.Conn) *place {
 	return p
 }
 
-// flushTime is what net/http needs to write the end of an answer after it has called the
-// connection of HTTP/2 idle.
-const flushTime = 20 * time.Millisecond
+const (
+	// A new connection has its place for keptTime for certain. That is less where else the
+	// last that waits would wait longer than waitTime, but leastKept at least.
+	keptTime  = 250 * time.Millisecond
+	waitTime  = 500 * time.Millisecond
+	leastKept = 50 * time.Millisecond
+
+	// flushTime is what net/http needs to write the end of an answer after it has called
+	// the connection of HTTP/2 idle.
+	flushTime = 20 * time.Millisecond
+)
 
 // first returns the place of the connection that makes room first, and how long that is
-// kept. ps.mu is to be held.
-func (ps *places) first() (first *place, kept time.Duration) {
+// kept while so many wait. ps.mu is to be held.
+func (ps *places) first(waiting int) (first *place, kept time.Duration) {
 	if first, ok := ps.idle.Next().Value.(*place); ok {
 		return first, flushTime
 	}
-	return ps.busy.Next().Value.(*place), ps.kept
+	kept = waitTime * time.Duration(ps.most) / time.Duration(waiting+1)
+	return ps.busy.Next().Value.(*place), min(max(kept, leastKept), ps.kept)
 }
 
 // leave leaves p's place. It can be called more than once.

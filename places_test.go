@@ -19,9 +19,9 @@ func TestPlacesAreWaitedFor(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, server := net.Pipe()
 			ps := newPlaces(1, time.Hour)
-			first, taken := ps.take(server), false
+			first, taken := ps.take(server, 0), false
 			go func() {
-				ps.take(server)
+				ps.take(server, 0)
 				taken = true
 			}()
 			synctest.Wait()
@@ -40,7 +40,7 @@ func TestPlacesAreWaitedFor(t *testing.T) {
 // A connection is idle from its first answer on, and over HTTP/2 each request counts.
 func TestPlaceOfHTTP2(t *testing.T) {
 	c := newTestConn(newScript("", nil))
-	other := c.limits.places.take(nil)
+	other := c.limits.places.take(nil, 0)
 	isIdle := func() bool { return c.limits.places.idle.Len() > 1 } // its own element counts
 	noteState(c, http.StateActive)
 	if noteState(c, http.StateIdle); isIdle() {
@@ -64,7 +64,7 @@ func TestPlaces(t *testing.T) {
 	var taken []*place
 	take := func() {
 		_, server := net.Pipe()
-		taken = append(taken, ps.take(server))
+		taken = append(taken, ps.take(server, 0))
 	}
 	gone := func() (all []int) {
 		for i, p := range taken {
@@ -112,5 +112,22 @@ func TestPlaces(t *testing.T) {
 				t.Errorf("%s made room after %v", test.what, time.Since(p.since))
 			}
 		}
+	}
+}
+
+// A new connection is kept shorter while many wait, for the last of them to have its place
+// in time, but not too short to be served.
+func TestPlacesAreKeptShorterForMany(t *testing.T) {
+	for waiting, want := range map[int]time.Duration{0: keptTime, 199: keptTime, 499: 100 * time.Millisecond, 5000: leastKept} {
+		synctest.Test(t, func(t *testing.T) {
+			_, server := net.Pipe()
+			ps, begin := newPlaces(100, keptTime), time.Now()
+			for range 100 {
+				ps.take(server, 0)
+			}
+			if ps.take(server, waiting); time.Since(begin) != want {
+				t.Errorf("kept for %v while %d wait, want %v", time.Since(begin), waiting, want)
+			}
+		})
 	}
 }

@@ -24,7 +24,7 @@ func TestStalledProfiles(t *testing.T) {
 	clients := make(stage)
 	defer srv.Close()
 	defer close(clients)
-	go srv.Serve(listener{clients, testLimits()})
+	go srv.Serve(newListener(clients, nil, testLimits()))
 	dial := func() (net.Conn, context.Context) {
 		client, server := net.Pipe()
 		t.Cleanup(func() { client.Close() })

@@ -103,7 +103,7 @@ func play(tb testing.TB, ours bool) func(in string, cut func() int) []answer {
 	})
 	scripts := make(stage)
 	if ours {
-		go srv.Serve(listener{scripts, testLimits()})
+		go srv.Serve(newListener(scripts, nil, testLimits()))
 	} else {
 		go srv.Serve(scripts)
 	}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"net"
+)
+
+// This file holds the connections that wait for a place.
+
+// A backlog accepts connections as they come, and has them wait. In the kernel's own
+// queue there is less room, and who finds none tries again after a second at best.
+type backlog struct {
+	net.Listener
+	places  *places
+	waiting chan net.Conn // closed when the listener is
+	errs    chan error    // of Listener.Accept
+}
+
+// newBacklog returns one of connections accepted from ln within l.
+func newBacklog(ln net.Listener, l *limits) *backlog {
+	b := &backlog{ln, l.places, make(chan net.Conn, l.waiting), make(chan error)}
+	go b.fill()
+	return b
+}
+
+// fill accepts until the listener is closed, and then closes what waits.
+func (b *backlog) fill() {
+	for {
+		nc, err := b.Listener.Accept()
+		if err == nil {
+			b.waiting <- nc
+		} else if !errors.Is(err, net.ErrClosed) {
+			b.errs <- err // when asked for: net/http does nothing for a while after one
+		} else {
+			close(b.waiting)
+			for nc := range b.waiting {
+				nc.Close()
+			}
+			return
+		}
+	}
+}
+
+// acceptPlace gives a place to the connection that has waited longest.
+func (b *backlog) acceptPlace() (*place, error) {
+	select {
+	case err := <-b.errs:
+		return nil, err
+	case nc, ok := <-b.waiting:
+		if !ok {
+			return nil, net.ErrClosed
+		}
+		return b.places.take(nc, len(b.waiting)), nil
+	}
+}

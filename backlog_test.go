@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A gate is a listener that gives what it is told to, until it is closed.
+type gate chan any
+
+func (g gate) Accept() (net.Conn, error) {
+	switch v := (<-g).(type) {
+	case net.Conn:
+		return v, nil
+	case error:
+		return nil, v
+	}
+	return nil, net.ErrClosed
+}
+
+func (g gate) Close() error   { close(g); return nil }
+func (g gate) Addr() net.Addr { return nil }
+
+// With all places taken connections are accepted, and wait. An error of the listener ends
+// nothing, and its end closes those that wait.
+func TestBacklog(t *testing.T) {
+	newcomer := func() (*closable, context.Context) {
+		_, server := net.Pipe()
+		ctx, closed := context.WithTimeout(context.Background(), 20*time.Second)
+		return &closable{halfClosingPipe{server}, closed}, ctx
+	}
+	l, ln := testLimits(), make(gate)
+	l.places, l.waiting = newPlaces(1, time.Hour), 2
+	b := newBacklog(ln, l)
+	var came [4]*closable
+	var gone [4]context.Context
+	for i := range came {
+		came[i], gone[i] = newcomer()
+	}
+	ln <- came[0]
+	first, err := b.acceptPlace()
+	if err != nil || first.Conn != came[0] {
+		t.Fatalf("accepted %v, %v", first, err)
+	}
+	ln <- came[1]
+	ln <- syscall.EMFILE // is accepted, and so the one before it waits
+	first.Close()
+	var got []error
+	for range 2 {
+		p, err := b.acceptPlace()
+		if got = append(got, err); err == nil && p.Conn != came[1] {
+			t.Errorf("accepted %v", p)
+		}
+	}
+	if !errors.Is(errors.Join(got...), syscall.EMFILE) {
+		t.Errorf("the errors are %v", got)
+	}
+	ln <- came[2]
+	ln <- came[3]
+	b.Close()
+	for i := 2; i < 4; i++ {
+		if <-gone[i].Done(); gone[i].Err() != context.Canceled {
+			t.Errorf("connection %d waits for ever", i)
+		}
+	}
+	if _, err := b.acceptPlace(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("at the end %v", err)
+	}
+}
