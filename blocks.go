@@ -122,10 +122,10 @@ func (h *http2) record() {
 		large.free()
 	}
 	h.giveBack()
-	if !h.charge(streamCost + h.limits.cost(h.size)) {
+	if !h.charge(streamCost+h.limits.cost(h.size), h.own, h.shared) {
 		h.head.free()
 		h.head, h.size = &head{refused: true}, 0
-		if !h.charge(streamCost) {
+		if !h.charge(streamCost, h.own, h.limits.memory) { // of which a connection has maxStreams
 			h.refuse()
 			return
 		}
@@ -134,18 +134,15 @@ func (h *http2) record() {
 	h.records.put(h.head, h.size)
 }
 
-// charge takes cost bytes of memory for the head of the block.
-func (h *http2) charge(cost int) bool {
-	h.head.cost = cost
-	switch {
-	case h.own.try(cost):
-		h.head.memory = h.own
-	case h.limits.memory.try(cost):
-		h.head.memory = h.limits.memory
-	default:
-		return false
+// charge takes cost bytes for the head of the block, of the first of budgets that has them.
+func (h *http2) charge(cost int, budgets ...*budget) bool {
+	for _, b := range budgets {
+		if b.try(cost) {
+			h.head.memory, h.head.cost = b, cost
+			return true
+		}
 	}
-	return true
+	return false
 }
 
 // reserve takes the memory that a block may need with the frame that has begun. It reports

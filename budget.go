@@ -33,6 +33,7 @@ const (
 	headCopies          = 4        // of a large head: ours, and net/http's while it reads it
 	streamCost          = 32 << 10 // a stream of HTTP/2
 	ownMemory           = 2 * streamCost
+	connMemory          = 20 << 20        // for other streams of one connection, which hold a third of it at most
 	memoryWait          = 5 * time.Second // how long a connection waits for it
 	placeCost           = 96 << 10        // of the memory limit, for each connection
 	placeCostTLS        = 160 << 10
@@ -87,7 +88,8 @@ func (l *limits) cost(size int) int {
 
 // A budget is memory, in bytes.
 type budget struct {
-	mu    sync.Mutex // guards the following
+	of    *budget    // what it takes is taken of this as well; nil if of none
+	mu    sync.Mutex // guards the following; before that of another
 	left  int
 	freed chan struct{} // closed when there is more; nil if nobody waits
 }
@@ -98,7 +100,7 @@ func newBudget(size int) *budget { return &budget{left: size} }
 func (b *budget) try(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.left < n {
+	if b.left < n || b.of != nil && !b.of.try(n) {
 		return false
 	}
 	b.left -= n
@@ -116,6 +118,9 @@ func (b *budget) giveBack(n int) {
 	if b.freed != nil {
 		close(b.freed)
 		b.freed = nil
+	}
+	if b.of != nil {
+		b.of.giveBack(n)
 	}
 }
 

@@ -105,6 +105,45 @@ func TestStreamsAreCharged(t *testing.T) {
 	}
 }
 
+// A connection of HTTP/2 takes no more of the shared memory than its part. Past it a stream
+// is refused, and one of another connection is not.
+func TestConnectionsPart(t *testing.T) {
+	const all = 1 << 30
+	for size, most := range map[int]int{32 << 10: maxStreams, testHead - 1<<10: connMemory / (headCopies * (testHead - 1<<10))} {
+		l := testLimits()
+		l.memory = newBudget(all)
+		h, other := newHTTP2(l, nil), newHTTP2(l, nil)
+		take := func(h *http2, n int, fields ...coded) *head {
+			h.feed(make([]byte, 1<<20), []byte(request(2*n-1, fields...)))
+			return h.take(marked(uint64(n)))
+		}
+		large := slices.Repeat([]coded{indexed(62)}, size/33)
+		heads := []*head{take(h, 1, added("x", "")), take(other, 1, added("x", ""))}
+		served := 0
+		for n := range maxStreams {
+			rec := take(h, n+2, large...)
+			if !rec.refused {
+				served++
+			}
+			heads = append(heads, rec)
+		}
+		if rec := take(other, 2, large...); rec.refused {
+			t.Errorf("heads of %d bytes: that of another connection is refused", size)
+		} else {
+			heads = append(heads, rec)
+		}
+		if served > most || served < most*4/5 || h.ended {
+			t.Errorf("heads of %d bytes: %d of %d are served, want %d", size, served, maxStreams, most)
+		}
+		for _, rec := range heads {
+			rec.free()
+		}
+		if part := h.shared.left; l.memory.left != all || part != connMemory || h.own.left != ownMemory {
+			t.Errorf("heads of %d bytes: at the end %d bytes are left, %d of the connection's part", size, l.memory.left, part)
+		}
+	}
+}
+
 // A head of HTTP/1 pays what the largest takes while it comes, and then for itself. What
 // is read behind it counts for the next.
 func TestHeadPaysForItself(t *testing.T) {

@@ -102,7 +102,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // over HTTP/2, net/http makes it a GOAWAY
 	}
 	rec := &recorder{ResponseWriter: w, head: takeHead(r)}
-	defer rec.head.free()
+	defer func() {
+		rec.head.replaceIn(r)
+		rec.head.free()
+	}()
 	if glog.V(4) {
 		logHead(r, rec.head.orView(r))
 	}

@@ -72,21 +72,26 @@ func (h *head) isOf(r *http.Request) bool {
 	return true
 }
 
-// replaceIn has r hold no copy of h, if that is large, but what the log says of it: r may
-// be held for long.
+// replaceIn has r hold no copy of h, if that is large or refused, but what the log says of
+// it: net/http holds r until the client has taken the whole answer.
 func (h *head) replaceIn(r *http.Request) {
-	if h == nil || cap(h.text) <= smallHead && len(h.fields)*fieldCost <= smallHead && h.cost <= streamCost {
+	if h == nil || !h.refused && cap(h.text) <= smallHead && len(h.fields)*fieldCost <= smallHead && h.cost <= streamCost {
 		return
 	}
-	agent := r.UserAgent()
-	r.Header = http.Header{"User-Agent": {strings.Clone(agent[:min(len(agent), maxLoggedAgent)])}}
+	r.Header = http.Header{"User-Agent": {cut(r.UserAgent(), maxLoggedAgent)}}
 	r.URL = new(url.URL)
+	if h.refused {
+		r.Method, r.RequestURI, r.Host = cut(r.Method, maxLoggedLine), cut(r.RequestURI, maxLoggedLine), ""
+	}
 	for _, f := range h.fields {
 		if f.name == ":path" {
 			r.RequestURI = f.value
 		}
 	}
 }
+
+// cut returns a copy of s, of most bytes at most.
+func cut(s string, most int) string { return strings.Clone(s[:min(len(s), most)]) }
 
 // orView returns h, or where that is nil the head of r as net/http hands it over: the
 // host, and then the fields sorted by name. HTTP/2's names are in lower case (RFC 9113

@@ -19,7 +19,7 @@ func (p *process) live() int {
 	return heap + stacks
 }
 
-// One request holds at most 1 MB, and one connection of many at most 10 MB.
+// One request holds at most 1 MB, and one connection of many at most 8 MB.
 func TestHeld(t *testing.T) {
 	if !*soak {
 		t.Skip("no -soak")
@@ -33,7 +33,7 @@ func TestHeld(t *testing.T) {
 			p.live()
 			rest, most := p.live(), 1<<20
 			if strings.HasPrefix(a.sent, preface) {
-				most = 10 << 20
+				most = 8 << 20
 			}
 			const conns = 10 // what else is in use hardly counts
 			for range conns {

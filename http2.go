@@ -32,6 +32,7 @@ type http2 struct {
 
 	limits *limits
 	own    *budget // for small heads on few streams
+	shared *budget // for the others, of limits.memory
 	ended  bool    // net/http gets no more than what is to be handed on
 	abort  func()  // closes the connection
 
@@ -49,6 +50,7 @@ const maxFrame = 16<<10 + 128
 // goroutine of its own where a block that is large, or not in one frame, doesn't end in time.
 func newHTTP2(l *limits, abort func()) *http2 {
 	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort}
+	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+l.cost(l.head))}
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
 	h.decoder.SetMaxStringLength(l.head + markerSize) // as net/http
 	return h
