@@ -21,7 +21,7 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 	j.WriteString(`,"headers":{`)
 	fields := h.all()
 	canonical := func(i int32) string { return http.CanonicalHeaderKey(fields[i].name) }
-	var sorted []int32 // of fields, without pseudo-fields, by canonical name
+	sorted := make([]int32, 0, len(fields)) // of fields, without pseudo-fields, by canonical name
 	for i, f := range fields {
 		if f.name[0] != ':' {
 			sorted = append(sorted, int32(i))
