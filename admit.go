@@ -14,8 +14,7 @@ import (
 func (c *conn) admit(size int) error {
 	switch {
 	case size > c.limits.head+2*fieldCost: // neither the request line nor the empty line is a field
-		return c.refuse(http.StatusRequestHeaderFieldsTooLarge,
-			fmt.Sprintf("over %d bytes, each field counted %d longer than it is", c.limits.head, fieldCost))
+		return c.refuse(http.StatusRequestHeaderFieldsTooLarge, c.limits.tooLarge())
 	case size <= smallHead || c.paid():
 		return nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -78,15 +79,18 @@ func (h *http2) begin() {
 	h.decoder.SetEmitEnabled(h.request)
 }
 
-// keep keeps a field of a request, unless net/http is to refuse its head.
+// keep keeps a field of a request, unless its head is too large. Twice as large a head
+// still gets to the handler, to be refused there; past that net/http refuses.
 func (h *http2) keep(f hpack.HeaderField) {
-	if h.size += int(f.Size()); h.size > h.limits.head {
-		h.head.free()
-		h.head = nil
-		h.decoder.SetEmitEnabled(false)
+	if h.size += int(f.Size()); h.size <= h.limits.head {
+		h.head.fields = append(h.head.fields, field{f.Name, f.Value})
 		return
 	}
-	h.head.fields = append(h.head.fields, field{f.Name, f.Value})
+	h.head.free()
+	h.head = nil
+	if h.size > 2*h.limits.head {
+		h.decoder.SetEmitEnabled(false)
+	}
 }
 
 // end ends a block with a frame that ends with padding. If it is a request's, it is
@@ -110,28 +114,34 @@ func (h *http2) end(padding int) {
 	h.head = nil
 }
 
-// record records the head of the block, or, where there is no memory for it, that it is
-// refused.
+// record records the head of the block, or what it is refused with: where it is too large,
+// or there is no memory for it.
 func (h *http2) record() {
-	if h.head == nil { // too large: net/http answers, in a goroutine that is to be charged too
-		h.head, h.size = &head{refused: true}, 0
+	kept, most := h.size, 2*h.limits.head
+	if h.head == nil {
+		h.head = &head{refused: http.StatusRequestHeaderFieldsTooLarge, why: "request head " + h.limits.tooLarge()}
+		kept = 0
 	}
-	if h.size > smallHead { // not in memory for more
+	if kept > smallHead { // not in memory for more
 		large := h.head
 		h.head = &head{fields: slices.Clone(large.fields)}
 		large.free()
 	}
 	h.giveBack()
-	if !h.charge(streamCost+h.limits.cost(h.size), h.own, h.shared) {
-		h.head.free()
-		h.head, h.size = &head{refused: true}, 0
-		if !h.charge(streamCost, h.own, h.limits.memory) { // of which a connection has maxStreams
+	if !h.charge(streamCost+h.limits.cost(min(h.size, most)), h.own, h.shared) {
+		if kept > 0 {
+			h.head.free()
+			h.head = &head{refused: http.StatusServiceUnavailable, why: "no memory for another request like this; try again"}
+			kept = 0
+		}
+		// Past most net/http answers, and holds as much until the client has the answer.
+		if h.size > most || !h.charge(streamCost, h.own, h.limits.memory) { // of which a connection has maxStreams
 			h.refuse()
 			return
 		}
 		h.limits.refused.add()
 	}
-	h.records.put(h.head, h.size)
+	h.records.put(h.head, kept)
 }
 
 // charge takes cost bytes for the head of the block, of the first of budgets that has them.

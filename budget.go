@@ -86,6 +86,11 @@ func (l *limits) cost(size int) int {
 	return headCopies * size
 }
 
+// tooLarge says what a head is that is larger than the largest.
+func (l *limits) tooLarge() string {
+	return fmt.Sprintf("over %d bytes, each field counted %d longer than it is", l.head, fieldCost)
+}
+
 // A budget is memory, in bytes.
 type budget struct {
 	of    *budget    // what it takes is taken of this as well; nil if of none

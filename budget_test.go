@@ -122,12 +122,12 @@ func TestConnectionsPart(t *testing.T) {
 		served := 0
 		for n := range maxStreams {
 			rec := take(h, n+2, large...)
-			if !rec.refused {
+			if rec.refused == 0 {
 				served++
 			}
 			heads = append(heads, rec)
 		}
-		if rec := take(other, 2, large...); rec.refused {
+		if rec := take(other, 2, large...); rec.refused != 0 {
 			t.Errorf("heads of %d bytes: that of another connection is refused", size)
 		} else {
 			heads = append(heads, rec)

@@ -38,7 +38,7 @@ func newServer(h *handler, maxHead int) *http.Server {
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      responseTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHead + markerSize - http2Slack, // over HTTP/1 4096 more, but the conn takes less
+		MaxHeaderBytes:    2*maxHead + markerSize - http2Slack, // for the handler to refuse over HTTP/2; over HTTP/1 the conn does
 		ErrorLog:          log.New(logWriter{}, "", 0),
 		Protocols:         new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
@@ -113,9 +113,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer rec.log(r, time.Now()) // after a panic too
 	}
 	switch p := r.URL.Path; {
-	case rec.head != nil && rec.head.refused:
-		w.Header().Set("Retry-After", "1")
-		http.Error(rec, "no memory for another request like this; try again", http.StatusServiceUnavailable)
+	case rec.head != nil && rec.head.refused != 0:
+		if rec.head.refused == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "1")
+		}
+		http.Error(rec, rec.head.why, rec.head.refused)
 	case !strings.HasPrefix(p, "/"): // such as *, which ServeMux would answer itself
 		notFound(rec, r)
 	case isHello(p) || isHello(path.Clean(p)): // ServeMux would redirect from some, and hide what arrived

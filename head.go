@@ -23,7 +23,8 @@ type head struct {
 
 	memory  *budget // that the head is taken from, over HTTP/2
 	cost    int     // of it, in bytes
-	refused bool    // for want of it, or because it is too large
+	refused int     // the status that it is refused with, over HTTP/2; or 0
+	why     string  // it is refused
 }
 
 type field struct{ name, value string }
@@ -75,12 +76,12 @@ func (h *head) isOf(r *http.Request) bool {
 // replaceIn has r hold no copy of h, if that is large or refused, but what the log says of
 // it: net/http holds r until the client has taken the whole answer.
 func (h *head) replaceIn(r *http.Request) {
-	if h == nil || !h.refused && cap(h.text) <= smallHead && len(h.fields)*fieldCost <= smallHead && h.cost <= streamCost {
+	if h == nil || h.refused == 0 && cap(h.text) <= smallHead && len(h.fields)*fieldCost <= smallHead && h.cost <= streamCost {
 		return
 	}
 	r.Header = http.Header{"User-Agent": {cut(r.UserAgent(), maxLoggedAgent)}}
 	r.URL = new(url.URL)
-	if h.refused {
+	if h.refused != 0 {
 		r.Method, r.RequestURI, r.Host = cut(r.Method, maxLoggedLine), cut(r.RequestURI, maxLoggedLine), ""
 	}
 	for _, f := range h.fields {

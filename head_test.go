@@ -99,6 +99,47 @@ func TestHeadIsOf(t *testing.T) {
 	}
 }
 
+// When a handler has ended, what net/http may hold for long has no part in a head that is
+// large or refused, and a small one is as it was.
+func TestRequestIsLetGo(t *testing.T) {
+	long := strings.Repeat("a", 2*testHead)
+	for name, test := range map[string]struct {
+		fields []coded
+		status int
+		left   int // fields
+	}{
+		"small":     {[]coded{literal("x", "1")}, 404, 2},
+		"large":     {[]coded{literal("x", strings.Repeat("a", smallHead))}, 404, 1},
+		"refused":   {[]coded{literal("x", strings.Repeat("a", smallHead))}, 503, 1},
+		"too large": {slices.Repeat([]coded{literal("x", long[:15000])}, 5), 431, 1},
+	} {
+		c := newTestConn(newScript("", cuts["whole"]))
+		h := newHTTP2(c.limits, nil)
+		c.feed = h
+		if test.status == 503 {
+			h.own, h.shared = newBudget(0), newBudget(0)
+		}
+		left := h.own.left + h.shared.left
+		h.feed(make([]byte, 1<<20), []byte(cutIntoFrames(1, 16000, block(asked4...)+block(test.fields...))))
+		r := httptest.NewRequest("GET", "/", nil)
+		r.ProtoMajor, r.URL.Path = 2, "/nothing"
+		if test.status == 431 {
+			r.Method, r.Host, r.RequestURI = long, long, long
+		}
+		r.Header = http.Header{"X": {"1"}, "User-Agent": {long}, markerKey: {markerValue(1)}}
+		r = r.WithContext(withConn(r.Context(), c))
+		w := httptest.NewRecorder()
+		newHandler("none").ServeHTTP(w, r)
+		held := len(r.Method) + len(r.Host) + len(r.RequestURI)
+		if agent := r.UserAgent(); test.left == 1 {
+			held += len(agent)
+		}
+		if w.Code != test.status || len(r.Header) != test.left || held > 3*maxLoggedLine || h.own.left+h.shared.left != left {
+			t.Errorf("a %s head: %d, %d fields and %d bytes are left", name, w.Code, len(r.Header), held)
+		}
+	}
+}
+
 func TestLargeHeadsAreNotKept(t *testing.T) {
 	for range 10 {
 		for _, large := range []head{{text: make([]byte, 0, 1<<20)}, {fields: make([]field, 0, 1<<20)}} {

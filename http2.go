@@ -52,7 +52,7 @@ func newHTTP2(l *limits, abort func()) *http2 {
 	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort}
 	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+l.cost(l.head))}
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
-	h.decoder.SetMaxStringLength(l.head + markerSize) // as net/http
+	h.decoder.SetMaxStringLength(2*l.head + markerSize) // as net/http
 	return h
 }
 
@@ -157,7 +157,7 @@ func (h *http2) take(r *http.Request) *head { return h.records.take(r) }
 
 func (h *http2) drop(then time.Time) (others bool) { return h.records.drop(then) }
 
-// headSize returns nothing: over HTTP/2 net/http takes no more than limits.head by itself.
+// headSize returns nothing: over HTTP/2 net/http bounds what it takes.
 func (h *http2) headSize() int { return 0 }
 
 // firstLine returns nothing: over HTTP/2 net/http refuses in frames.

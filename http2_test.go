@@ -106,6 +106,8 @@ var asked4 = []coded{indexed(6), literalOf(4, "/hello"), indexed(2), literalOf(1
 
 const shown4 = "GET /hello HTTP/2.0\n:scheme: http\n:path: /hello\n:method: GET\n:authority: test\n"
 
+const tooLarge = "431 request head over 65536 bytes, each field counted 32 longer than it is\n"
+
 // An http2Peer talks HTTP/2 to a server in frames.
 type http2Peer struct {
 	t       testing.TB
@@ -170,7 +172,9 @@ func (p *http2Peer) await(streams ...int) map[int]string {
 		case dataFrame:
 			p.answers[id] += string(payload)
 		case resetFrame:
-			p.answers[id] = fmt.Sprintf("RST_STREAM %d", payload[3])
+			if !p.ended[id] { // else what is left of its body isn't wanted (RFC 9113 section 8.1)
+				p.answers[id] = fmt.Sprintf("RST_STREAM %d", payload[3])
+			}
 		case goAwayFrame:
 			p.answers[0] = fmt.Sprintf("GOAWAY %d %s", payload[7], payload[8:])
 		}
@@ -239,7 +243,20 @@ var http2Corpus = []struct {
 		map[int]string{1: "refused", 3: shown4 + "z: 2\n"}},
 
 	{"a head at the limit", cutIntoFrames(1, 16000, nearLimit(0)) + request(3), map[int]string{1: shownNearLimit(0), 3: shown4}},
-	{"a head one byte over the limit", cutIntoFrames(1, 16000, nearLimit(-1)) + request(3), map[int]string{1: "refused", 3: shown4}},
+	{"a head one byte over the limit", cutIntoFrames(1, 16000, nearLimit(-1)) + request(3), map[int]string{1: tooLarge, 3: shown4}},
+	{"a head of twice the limit", cutIntoFrames(1, 16000, nearLimit(-testHead)) + request(3), map[int]string{1: tooLarge, 3: shown4}},
+	{"a head one byte over twice the limit", cutIntoFrames(1, 16000, nearLimit(-testHead-1)) + request(3), map[int]string{1: "refused", 3: shown4}},
+	{"a field longer than twice the limit", cutIntoFrames(1, 16000, nearLimit(-testHead-500)), map[int]string{0: "refused"}},
+	{"a head too large of many fields", request(1, added("x", "1")) + cutIntoFrames(3, 1000, block(asked4...)+strings.Repeat(block(indexed(62)), 3500)) + request(5, indexed(62)),
+		map[int]string{1: shown4 + "x: 1\n", 3: tooLarge, 5: shown4 + "x: 1\n"}},
+	{"a head too large in Huffman's code", cutIntoFrames(1, 500, block(asked4...)+block(huffman(added("large", strings.Repeat("a", 120000))), added("x", "1"))) + request(3, indexed(62)),
+		map[int]string{1: tooLarge, 3: shown4 + "x: 1\n"}},
+	{"a field too large for the table", request(1, added("x", "1")) + cutIntoFrames(3, 16000, block(asked4...)+block(added("large", strings.Repeat("a", 70000)))) + request(5, added("y", "2")) + request(7, indexed(62)),
+		map[int]string{1: shown4 + "x: 1\n", 3: tooLarge, 5: shown4 + "y: 2\n", 7: shown4 + "y: 2\n"}},
+	{"a field that emptied the table", request(1, added("x", "1")) + cutIntoFrames(3, 16000, block(asked4...)+block(added("large", strings.Repeat("a", 70000)))) + request(5, indexed(62)),
+		map[int]string{0: "refused"}},
+	{"a head too large, and a body", frameOf(headersFrame, 0, 1, block(asked4...)) + strings.Repeat(frameOf(continuationFrame, 0, 1, block(literal("x", strings.Repeat("a", 16000)))), 6) +
+		frameOf(continuationFrame, endHeaders, 1) + frameOf(dataFrame, endStream, 1, strings.Repeat("a", 10000)) + request(3), map[int]string{1: tooLarge, 3: shown4}},
 	{"a head at the limit with a last frame that is twice what is left", cutIntoFrames(1, len(nearLimit(10))/70, nearLimit(10)) + request(3),
 		map[int]string{1: shownNearLimit(10), 3: shown4}},
 
@@ -438,15 +455,16 @@ func TestEndlessBlock(t *testing.T) {
 
 // Nor is a head over the limit kept, of a small field referred to often.
 func TestHeadOverLimitIsNotKept(t *testing.T) {
-	for fields, want := range map[int]int{14: 1, 18: 0} {
+	for fields, want := range map[int]int{14: 1, 18: 0, 40: 0} {
 		h := newHTTP2(testLimits(), nil)
 		dst := make([]byte, 100000)
 		h.feed(dst, []byte(request(1, added("x", strings.Repeat("a", 4000)))))
 		h.records.drop(time.Now())
 		h.feed(dst, []byte(request(3, slices.Repeat([]coded{indexed(62)}, fields)...)))
 		rec := h.records.waiting[0]
-		if kept := len(rec.head.fields); kept != want*(4+fields) || rec.head.refused != (want == 0) || h.head != nil {
-			t.Errorf("%d times 4,000 bytes: %d fields kept", fields, kept)
+		if kept := len(rec.head.fields); kept != want*(4+fields) || (rec.head.refused == 431) != (want == 0) || rec.size > testHead*want || h.head != nil ||
+			rec.head.cost > streamCost+headCopies*2*testHead || (rec.head.cost == streamCost+headCopies*2*testHead) != (fields == 40) {
+			t.Errorf("%d times 4,000 bytes: %d fields kept, of %d bytes, at a cost of %d", fields, kept, rec.size, rec.head.cost)
 		}
 	}
 }

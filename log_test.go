@@ -2,7 +2,10 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
+	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -118,6 +121,29 @@ func TestLoggedStatus(t *testing.T) {
 		method, _, _ := strings.Cut(line, " ")
 		_, _, peer := roundTrip(t, p.addr, method, test.request+"\r\nHost: other\r\n\r\n")
 		p.waitLog(`requestlog\.go:\d+\] ` + peer + ` ` + regexp.QuoteMeta(`"`+line+`" `) + test.logged + ` \d+µs ""\n`)
+	}
+}
+
+// A head that is too large over HTTP/2 is answered and logged as any request is, in the clear
+// and over TLS, and the connection goes on.
+func TestHeadTooLargeHTTP2(t *testing.T) {
+	for scheme, p := range map[string]*process{"http": start(t), "https": startTLS(t)} {
+		tr := http2Transport(t)
+		tr.Protocols.SetHTTP2(true)
+		tr.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+		for length, status := range map[int]int{1000: 200, testHead: 431, 2*testHead - 1500: 431} {
+			req, _ := http.NewRequest("POST", fmt.Sprintf("%s://%s/hello?%06d%s", scheme, p.addr, length, strings.Repeat("a", 1000)), strings.NewReader("body"))
+			req.Header = http.Header{"X": {strings.Repeat("a", length)}, "User-Agent": {"test"}}
+			res, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(res.Body)
+			if text := "431 " + string(body); res.StatusCode != status || (text == tooLarge) != (status == 431) || res.Header.Get("Retry-After") != "" {
+				t.Errorf("%s, a field of %d bytes: %s %v, %.100q", scheme, length, res.Status, res.Header, body)
+			}
+			p.waitLog(fmt.Sprintf(`"POST /hello\?%06da{%d}" %d %d \d+µs "test"\n`, length, maxLoggedLine-len("POST /hello?000000"), status, len(body)))
+		}
 	}
 }
 
