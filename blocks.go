@@ -49,6 +49,9 @@ func (h *http2) decode() bool {
 		if _, err := h.decoder.Write(fragment); err != nil || h.decoder.Close() != nil {
 			return false
 		}
+		if !h.request && h.size > h.limits.head { // of trailers net/http holds twice as much
+			return false
+		}
 		h.end(padding)
 		if len(fragment) > maxKeptFrame {
 			h.forget()
@@ -72,17 +75,20 @@ var indexedMethod = []byte{0x82}
 // begin begins a block. One on a stream that has begun holds trailers, or what net/http
 // takes for a request after an error in the first.
 func (h *http2) begin() {
-	h.size = 0
+	h.size, h.announced = 0, 0
 	if h.request = h.stream%2 == 1 && h.stream > h.last; h.request {
 		h.head = newHead()
 	}
-	h.decoder.SetEmitEnabled(h.request)
+	h.decoder.SetEmitEnabled(true)
 }
 
-// keep keeps a field of a request, unless its head is too large. Twice as large a head
-// still gets to the handler, to be refused there; past that net/http refuses.
+// keep counts a field, and keeps it if it is of a request whose head isn't too large. Up to
+// twice the limit a head gets to the handler, to be refused there; past that net/http refuses.
 func (h *http2) keep(f hpack.HeaderField) {
-	if h.size += int(f.Size()); h.size <= h.limits.head {
+	if f.Name == "trailer" {
+		h.announced += len(f.Value)
+	}
+	if h.size += int(f.Size()); h.request && h.size <= h.limits.head {
 		h.head.fields = append(h.head.fields, field{f.Name, f.Value})
 		return
 	}
@@ -94,7 +100,7 @@ func (h *http2) keep(f hpack.HeaderField) {
 }
 
 // end ends a block with a frame that ends with padding. If it is a request's, it is
-// marked, and recorded unless net/http refuses it.
+// marked and recorded.
 func (h *http2) end(padding int) {
 	h.last = max(h.last, h.stream)
 	if !h.request {
@@ -128,14 +134,16 @@ func (h *http2) record() {
 		large.free()
 	}
 	h.giveBack()
-	if !h.charge(streamCost+h.limits.cost(min(h.size, most)), h.own, h.shared) {
+	if !h.charge(streamCost+announcedCost*h.announced+h.limits.cost(min(h.size, most)), h.own, h.shared) {
 		if kept > 0 {
 			h.head.free()
 			h.head = &head{refused: http.StatusServiceUnavailable, why: "no memory for another request like this; try again"}
 			kept = 0
 		}
-		// Past most net/http answers, and holds as much until the client has the answer.
-		if h.size > most || !h.charge(streamCost, h.own, h.limits.memory) { // of which a connection has maxStreams
+		// Past most net/http answers, and holds as much until the client has the answer, as it
+		// does announced trailers.
+		// A connection has maxStreams of the others.
+		if h.size > most || h.announced > maxAnnounced || !h.charge(streamCost, h.own, h.limits.memory) {
 			h.refuse()
 			return
 		}

@@ -34,6 +34,8 @@ const (
 	streamCost          = 32 << 10 // a stream of HTTP/2
 	ownMemory           = 2 * streamCost
 	connMemory          = 20 << 20        // for other streams of one connection, which hold a third of it at most
+	announcedCost       = 80              // a byte of Trailer, of which net/http makes a map
+	maxAnnounced        = 64              // bytes of it that a refused request may hold
 	memoryWait          = 5 * time.Second // how long a connection waits for it
 	placeCost           = 96 << 10        // of the memory limit, for each connection
 	placeCostTLS        = 160 << 10

@@ -144,6 +144,27 @@ func TestConnectionsPart(t *testing.T) {
 	}
 }
 
+// What net/http holds of trailers is bounded: those announced are charged, refused or not, and
+// those that come are no larger than a head.
+func TestTrailersAreCharged(t *testing.T) {
+	h, dst := newHTTP2(testLimits(), nil), make([]byte, 1<<20)
+	names := literal("trailer", strings.Repeat("a,", 500))
+	for n := 1; !h.ended; n++ {
+		h.feed(dst, []byte(request(2*n-1, names)))
+		if most := connMemory/(1000*announcedCost+streamCost) + 1; n > most {
+			t.Fatalf("after %d announcements of at most %d the connection goes on", n, most)
+		}
+	}
+	for size, ends := range map[int]bool{testHead: false, testHead + 1: true} {
+		h := newHTTP2(testLimits(), nil)
+		trailer := block(literal("x", strings.Repeat("a", size-len("x")-fieldCost)))
+		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 1, block(asked4...))+cutIntoFrames(1, 16000, trailer)))
+		if h.ended != ends {
+			t.Errorf("after trailers of %d bytes the connection ends: %v", size, h.ended)
+		}
+	}
+}
+
 // A head of HTTP/1 pays what the largest takes while it comes, and then for itself. What
 // is read behind it counts for the next.
 func TestHeadPaysForItself(t *testing.T) {

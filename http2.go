@@ -19,16 +19,17 @@ type http2 struct {
 	out     frame // gathered, to be handed on
 	passing int   // bytes of a frame that is not gathered, to be handed on as they come
 
-	decoder *hpack.Decoder
-	stream  int         // whose block has begun and not ended, or 0
-	last    int         // stream of a request
-	skipped bool        // the block isn't decoded
-	block   []byte      // as much as has come, where it ends in a later frame
-	head    *head       // of the block, where it is a request's
-	request bool        // the block is a request's
-	size    int         // of its fields
-	taken   int         // of the shared memory, for a large block
-	late    *time.Timer // of a block that is large or doesn't end with its frame
+	decoder   *hpack.Decoder
+	stream    int         // whose block has begun and not ended, or 0
+	last      int         // stream of a request
+	skipped   bool        // the block isn't decoded
+	block     []byte      // as much as has come, where it ends in a later frame
+	head      *head       // of the block, where it is a request's
+	request   bool        // the block is a request's
+	size      int         // of its fields
+	announced int         // bytes of its fields Trailer
+	taken     int         // of the shared memory, for a large block
+	late      *time.Timer // of a block that is large or doesn't end with its frame
 
 	limits *limits
 	own    *budget // for small heads on few streams
