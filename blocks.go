@@ -134,7 +134,7 @@ func (h *http2) record() {
 		large.free()
 	}
 	h.giveBack()
-	if !h.charge(streamCost+announcedCost*h.announced+h.limits.cost(min(h.size, most)), h.own, h.shared) {
+	if !h.charge(streamCost+announcedCost*h.announced+h.limits.cost(min(h.size, most)), h.shared) {
 		if kept > 0 {
 			h.head.free()
 			h.head = &head{refused: http.StatusServiceUnavailable, why: "no memory for another request like this; try again"}
@@ -143,7 +143,7 @@ func (h *http2) record() {
 		// Past most net/http answers, and holds as much until the client has the answer, as it
 		// does announced trailers.
 		// A connection has maxStreams of the others.
-		if h.size > most || h.announced > maxAnnounced || !h.charge(streamCost, h.own, h.limits.memory) {
+		if h.size > most || h.announced > maxAnnounced || !h.charge(streamCost, h.limits.memory) {
 			h.refuse()
 			return
 		}
@@ -152,15 +152,15 @@ func (h *http2) record() {
 	h.records.put(h.head, kept)
 }
 
-// charge takes cost bytes for the head of the block, of the first of budgets that has them.
-func (h *http2) charge(cost int, budgets ...*budget) bool {
-	for _, b := range budgets {
-		if b.try(cost) {
-			h.head.memory, h.head.cost = b, cost
-			return true
-		}
+// charge takes cost bytes for the head of the block, of the connection's own memory or else of b.
+func (h *http2) charge(cost int, b *budget) bool {
+	if h.own.try(cost) {
+		b = h.own
+	} else if !b.try(cost) {
+		return false
 	}
-	return false
+	h.head.memory, h.head.cost = b, cost
+	return true
 }
 
 // reserve takes the memory that a block may need with the frame that has begun. It reports
