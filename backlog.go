@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"net"
+	"runtime"
+	"syscall"
 )
 
 // This file holds the connections that wait for a place.
@@ -41,15 +43,39 @@ func (b *backlog) fill() {
 	}
 }
 
-// acceptPlace gives a place to the connection that has waited longest.
+// acceptPlace gives a place to the connection that has waited longest. While others wait, one
+// whose client is gone gets none: to serve it, whatever it sent, would be for nothing.
 func (b *backlog) acceptPlace() (*place, error) {
-	select {
-	case err := <-b.errs:
-		return nil, err
-	case nc, ok := <-b.waiting:
-		if !ok {
-			return nil, net.ErrClosed
+	for {
+		select {
+		case err := <-b.errs:
+			return nil, err
+		case nc, ok := <-b.waiting:
+			if !ok {
+				return nil, net.ErrClosed
+			}
+			waiting := len(b.waiting)
+			if waiting == 0 || !isGone(nc) {
+				return b.places.take(nc, waiting), nil
+			}
+			nc.Close()
 		}
-		return b.places.take(nc, len(b.waiting)), nil
 	}
+}
+
+// isGone reports whether the client of nc has closed it, or its sending half, as far as Linux
+// tells: its struct tcp_info begins with the state (tcp(7)).
+func isGone(nc net.Conn) bool {
+	const tcpInfo, closed, closeWait = 11, 7, 8
+	tc, ok := nc.(*net.TCPConn)
+	if !ok || runtime.GOOS != "linux" {
+		return false
+	}
+	raw, err := tc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var info int
+	raw.Control(func(fd uintptr) { info, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpInfo) })
+	return info&0xff == closed || info&0xff == closeWait
 }

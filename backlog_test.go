@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -69,5 +71,56 @@ func TestBacklog(t *testing.T) {
 	}
 	if _, err := b.acceptPlace(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("at the end %v", err)
+	}
+}
+
+// A client that is gone gets no place, while others wait.
+func TestGoneClients(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	connect := func() (client, server net.Conn) {
+		client, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		server, err = ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client, server
+	}
+	l, g := testLimits(), make(gate, 3)
+	l.waiting = 3
+	gone, server := connect()
+	io.WriteString(gone, "what it still sent")
+	if isGone(server) {
+		t.Error("one that is there is gone")
+	}
+	gone.Close()
+	for begin := time.Now(); !isGone(server); runtime.Gosched() {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("one that is gone isn't")
+		}
+	}
+	_, next := connect()
+	_, last := connect()
+	b := newBacklog(g, l)
+	for _, nc := range []net.Conn{server, next, last} {
+		g <- nc
+	}
+	for len(b.waiting) < 3 {
+		runtime.Gosched()
+	}
+	for _, want := range []net.Conn{next, last} {
+		if p, err := b.acceptPlace(); err != nil || p.Conn != want {
+			t.Errorf("accepted %v, %v", p, err)
+		}
 	}
 }
