@@ -58,7 +58,7 @@ func noteState(nc net.Conn, state http.ConnState) {
 	case state == http.StateIdle:
 		if c.handled.Swap(false) { // else it is HTTP/2's before the first request
 			var since time.Time
-			if c.ahead != nil { // HTTP/2's, of which net/http has yet to flush the end
+			if c.http2 != nil { // HTTP/2's, of which net/http has yet to flush the end
 				since = time.Now()
 			}
 			c.place.end(since)

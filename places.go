@@ -4,6 +4,7 @@ import (
 	"container/ring"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type place struct {
 	net.Conn
 	all  *places
 	left chan struct{} // closed when the place is left
+
+	active atomic.Bool // a request began since it was moved
 
 	since time.Time // it came, or its last answer may not be written
 
@@ -81,11 +84,21 @@ const (
 // first returns the place of the connection that makes room first, and how long that is
 // kept while so many wait. ps.mu is to be held.
 func (ps *places) first(waiting int) (first *place, kept time.Duration) {
-	if first, ok := ps.idle.Next().Value.(*place); ok {
-		return first, flushTime
+	for {
+		first, idle := ps.idle.Next().Value.(*place)
+		if !idle {
+			first = ps.busy.Next().Value.(*place)
+		}
+		switch {
+		case first.active.Swap(false):
+			first.move(&ps.busy)
+		case idle:
+			return first, flushTime
+		default:
+			kept = waitTime * time.Duration(ps.most) / time.Duration(waiting+1)
+			return first, min(max(kept, leastKept), ps.kept)
+		}
 	}
-	kept = waitTime * time.Duration(ps.most) / time.Duration(waiting+1)
-	return ps.busy.Next().Value.(*place), min(max(kept, leastKept), ps.kept)
 }
 
 // leave leaves p's place. It can be called more than once.
@@ -114,12 +127,9 @@ func (ps *places) free() {
 	}
 }
 
-// begin notes that p has a request under way.
-func (p *place) begin() {
-	p.all.mu.Lock()
-	defer p.all.mu.Unlock()
-	p.move(&p.all.busy)
-}
+// begin notes that p has a request under way. It is moved when it is to make room, for
+// requests not to wait for each other.
+func (p *place) begin() { p.active.Store(true) }
 
 // end notes that p has none, and since when its last answer is being written, or the zero
 // time if that is done.
@@ -127,6 +137,7 @@ func (p *place) end(since time.Time) {
 	p.all.mu.Lock()
 	defer p.all.mu.Unlock()
 	p.since = since
+	p.active.Store(false)
 	p.move(&p.all.idle)
 	p.all.free()
 }
