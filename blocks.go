@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -46,13 +47,17 @@ func (h *http2) decode() bool {
 	}
 	if !h.skipped {
 		h.begin()
-		if _, err := h.decoder.Write(fragment); err != nil || h.decoder.Close() != nil {
+		_, err := h.decoder.Write(fragment)
+		if err == nil {
+			err = h.decoder.Close()
+		}
+		if err == nil {
+			h.end(padding, len(fragment))
+		}
+		h.freeFields()
+		if err != nil {
 			return false
 		}
-		if !h.request && h.size > h.limits.head { // of trailers net/http holds twice as much
-			return false
-		}
-		h.end(padding)
 		if len(fragment) > maxKeptFrame {
 			h.forget()
 		}
@@ -76,10 +81,20 @@ var indexedMethod = []byte{0x82}
 // takes for a request after an error in the first.
 func (h *http2) begin() {
 	h.size, h.announced = 0, 0
-	if h.request = h.stream%2 == 1 && h.stream > h.last; h.request {
-		h.head = newHead()
-	}
+	h.request = h.stream%2 == 1 && h.stream > h.last
+	h.fields = fieldBuffers.Get().(*[]field)
 	h.decoder.SetEmitEnabled(true)
+}
+
+// fieldBuffers are for fields while they are decoded. A head has a copy, no larger than it.
+var fieldBuffers = sync.Pool{New: func() any { return new([]field) }}
+
+// freeFields gives the block's fields back.
+func (h *http2) freeFields() {
+	clear(*h.fields)
+	*h.fields = (*h.fields)[:0]
+	fieldBuffers.Put(h.fields)
+	h.fields = nil
 }
 
 // keep counts a field, and keeps it if it is of a request whose head isn't too large. Up to
@@ -89,21 +104,18 @@ func (h *http2) keep(f hpack.HeaderField) {
 		h.announced += len(f.Value)
 	}
 	if h.size += int(f.Size()); h.request && h.size <= h.limits.head {
-		h.head.fields = append(h.head.fields, field{f.Name, f.Value})
-		return
-	}
-	h.head.free()
-	h.head = nil
-	if h.size > 2*h.limits.head {
+		*h.fields = append(*h.fields, field{f.Name, f.Value})
+	} else if h.size > 2*h.limits.head {
 		h.decoder.SetEmitEnabled(false)
 	}
 }
 
-// end ends a block with a frame that ends with padding. If it is a request's, it is
-// marked and recorded.
-func (h *http2) end(padding int) {
+// end ends a block of size bytes with a frame that ends with padding. If it is a request's,
+// it is marked and recorded.
+func (h *http2) end(padding, size int) {
 	h.last = max(h.last, h.stream)
 	if !h.request {
+		h.chargeTrailers()
 		return
 	}
 	marker := h.records.nextMarker()
@@ -116,51 +128,68 @@ func (h *http2) end(padding int) {
 		h.frame[4] &^= endHeaders
 		h.frame = append(h.frame, continuation(h.stream, marker)...)
 	}
-	h.record()
-	h.head = nil
+	last := h.limits.bounded && size > maxFrame // net/http's decoder keeps what it has had of a field in several frames
+	h.giveBack()
+	h.record(last)
 }
 
 // record records the head of the block, or what it is refused with: where it is too large,
-// or there is no memory for it.
-func (h *http2) record() {
-	kept, most := h.size, 2*h.limits.head
-	if h.head == nil {
-		h.head = &head{refused: http.StatusRequestHeaderFieldsTooLarge, why: "request head " + h.limits.tooLarge()}
-		kept = 0
+// or there is no memory for it. With last the connection is to end after it.
+func (h *http2) record(last bool) {
+	most := 2 * h.limits.head
+	stream, handler := streamCost+announcedCost*h.announced, handlerCost+h.limits.cost(h.size)
+	if h.size > most { // net/http answers, and holds as much until the client has the answer
+		stream, handler = stream+h.limits.cost(most), handlerCost
 	}
-	if kept > smallHead { // not in memory for more
-		large := h.head
-		h.head = &head{fields: slices.Clone(large.fields)}
-		large.free()
-	}
-	h.giveBack()
-	if !h.charge(streamCost+announcedCost*h.announced+h.limits.cost(min(h.size, most)), h.shared) {
-		if kept > 0 {
-			h.head.free()
-			h.head = &head{refused: http.StatusServiceUnavailable, why: "no memory for another request like this; try again"}
-			kept = 0
+	kept := newHead()
+	switch {
+	case h.charge(kept, stream, handler, h.shared):
+		if h.size <= h.limits.head {
+			kept.fields = append(kept.fields, *h.fields...)
+			break
 		}
-		// Past most net/http answers, and holds as much until the client has the answer, as it
-		// does announced trailers.
-		// A connection has maxStreams of the others.
-		if h.size > most || h.announced > maxAnnounced || !h.charge(streamCost, h.limits.memory) {
-			h.refuse()
-			return
-		}
+		h.size = 0
+		kept.refused, kept.why = http.StatusRequestHeaderFieldsTooLarge, "request head "+h.limits.tooLarge()
+	case h.size > most, h.announced > maxAnnounced, !h.charge(kept, streamCost, handlerCost, h.limits.memory):
+		kept.free()
+		h.refuse()
+		return
+	default: // of these a connection has maxStreams at most
+		h.size = 0
+		kept.refused, kept.why = http.StatusServiceUnavailable, "no memory for another request like this; try again"
 		h.limits.refused.add()
 	}
-	h.records.put(h.head, kept)
+	kept.last = last
+	h.records.put(kept, h.size)
 }
 
-// charge takes cost bytes for the head of the block, of the connection's own memory or else of b.
-func (h *http2) charge(cost int, b *budget) bool {
-	if h.own.try(cost) {
+// charge takes of the connection's own memory, or else of b, what the stream of the block
+// takes, and for its head what that and its handler do.
+func (h *http2) charge(kept *head, stream, handler int, b *budget) bool {
+	if h.own.try(stream + handler) {
 		b = h.own
-	} else if !b.try(cost) {
+	} else if !b.try(stream + handler) {
 		return false
 	}
-	h.head.memory, h.head.cost = b, cost
+	h.streams.begin(h.stream, b, stream)
+	kept.memory, kept.cost = b, handler
 	return true
+}
+
+// chargeTrailers takes the memory for trailers, which net/http keeps while their stream is
+// not over. Where there is none the connection ends, as where they are larger than a head,
+// or, within a GOMEMLIMIT, than a small one.
+func (h *http2) chargeTrailers() {
+	most := h.limits.head
+	if h.limits.bounded {
+		most = smallHead
+	}
+	cost := headCopies * h.size
+	if h.size > most || !h.shared.try(cost) {
+		h.refuse()
+		return
+	}
+	h.streams.begin(h.stream, h.shared, cost)
 }
 
 // reserve takes the memory that a block may need with the frame that has begun. It reports

@@ -20,6 +20,7 @@ type limits struct {
 	places  *places // of connections
 	waiting int     // connections beside them
 	memory  *budget // for large heads, and for streams beside others
+	bounded bool    // by GOMEMLIMIT
 	refused tally   // of what there was no memory for
 }
 
@@ -31,8 +32,9 @@ const fieldCost = 32
 const (
 	smallHead           = 4 << 10
 	headCopies          = 4        // of a large head: ours, and net/http's while it reads it
-	streamCost          = 32 << 10 // a stream of HTTP/2
-	ownMemory           = 2 * streamCost
+	streamCost          = 16 << 10 // a stream of HTTP/2, until it is over
+	handlerCost         = 16 << 10 // beside that, until its handler is done
+	ownMemory           = 2 * (streamCost + handlerCost)
 	connMemory          = 20 << 20        // for other streams of one connection, which hold a third of it at most
 	announcedCost       = 80              // a byte of Trailer, of which net/http makes a map
 	maxAnnounced        = 64              // bytes of it that a refused request may hold
@@ -57,7 +59,7 @@ func newLimits(head, conns int, config *tls.Config) (*limits, error) {
 		}
 	}
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-		l.memory = newBudget(int(limit / 4))
+		l.memory, l.bounded = newBudget(int(limit/4)), true
 		if l.cost(head) > l.memory.left {
 			return nil, fmt.Errorf("-maxhead %d: want at most %d, a sixteenth of GOMEMLIMIT", head, l.memory.left/headCopies)
 		}

@@ -35,16 +35,9 @@ func TestBudget(t *testing.T) {
 // served.
 func TestNoMemory(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	l := testLimits()
 	l.memory = newBudget(0)
-	srv := newServer(newHandler("none"), testHead)
-	t.Cleanup(func() { srv.Close() })
-	go srv.Serve(newListener(ln, nil, l))
-	addr := ln.Addr().String()
+	addr := serveWithin(t, l)
 	large := strings.Repeat("a", 2*smallHead)
 	for range 2 { // and what is refused leaves nothing taken
 		for fields, status := range map[string]int{"": 200, "X: " + large + "\r\n": 503} {
@@ -89,7 +82,7 @@ func TestStreamsAreCharged(t *testing.T) {
 		t.Errorf("half a small block takes %d bytes, and has until %v", h.taken, h.late)
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, 0, 9, block(literal("x", strings.Repeat("a", smallHead))))))
-	if h.own.left != 0 || l.memory.left != 1<<20-2*streamCost-headCopies*testHead {
+	if h.own.left != 0 || l.memory.left != 1<<20-2*(streamCost+handlerCost)-headCopies*testHead {
 		t.Errorf("%d and %d bytes are left", h.own.left, l.memory.left)
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
@@ -97,6 +90,16 @@ func TestStreamsAreCharged(t *testing.T) {
 		r := &http.Request{Header: http.Header{markerKey: {markerValue(n + 1)}}}
 		h.take(r).free()
 	}
+	if h.own.left != ownMemory-2*streamCost || l.memory.left != 1<<20-3*streamCost {
+		t.Errorf("while the answers aren't taken, %d and %d bytes are left", h.own.left, l.memory.left)
+	}
+	for n := range 3 { // in single bytes
+		for _, b := range []byte(frameOf(headersFrame, endHeaders, 2*n+1, "\x88") + frameOf(dataFrame, endStream, 2*n+1, "a")) {
+			h.streams.follow([]byte{b})
+		}
+	}
+	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)))
+	h.feed(dst, []byte(frameOf(resetFrame, 0, 9, "\x00\x00\x00\x08")))
 	if h.late != nil {
 		t.Error("a whole block still has a time to end in")
 	}
@@ -138,6 +141,8 @@ func TestConnectionsPart(t *testing.T) {
 		for _, rec := range heads {
 			rec.free()
 		}
+		h.close()
+		other.close()
 		if part := h.shared.left; l.memory.left != all || part != connMemory || h.own.left != ownMemory {
 			t.Errorf("heads of %d bytes: at the end %d bytes are left, %d of the connection's part", size, l.memory.left, part)
 		}
@@ -145,7 +150,7 @@ func TestConnectionsPart(t *testing.T) {
 }
 
 // What net/http holds of trailers is bounded: those announced are charged, refused or not, and
-// those that come are no larger than a head.
+// those that come are no larger than a head, and charged until their stream is over.
 func TestTrailersAreCharged(t *testing.T) {
 	h, dst := newHTTP2(testLimits(), nil), make([]byte, 1<<20)
 	names := literal("trailer", strings.Repeat("a,", 500))
@@ -159,8 +164,81 @@ func TestTrailersAreCharged(t *testing.T) {
 		h := newHTTP2(testLimits(), nil)
 		trailer := block(literal("x", strings.Repeat("a", size-len("x")-fieldCost)))
 		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 1, block(asked4...))+cutIntoFrames(1, 16000, trailer)))
-		if h.ended != ends {
-			t.Errorf("after trailers of %d bytes the connection ends: %v", size, h.ended)
+		if taken := connMemory - h.shared.left; h.ended != ends || taken != headCopies*size && !ends {
+			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes taken", size, h.ended, taken)
+		}
+		if h.streams.reset(1); h.shared.left != connMemory || len(h.streams.open) > 0 {
+			t.Errorf("at the end %d bytes are left", h.shared.left)
+		}
+	}
+}
+
+// serveWithin serves within l, and returns the address.
+func serveWithin(t *testing.T, l *limits) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := newServer(newHandler("none"), testHead)
+	t.Cleanup(func() { srv.Close() })
+	go srv.Serve(newListener(ln, nil, l))
+	return ln.Addr().String()
+}
+
+// Answers that aren't taken are charged, with their handlers done as well.
+func TestUnreadAnswers(t *testing.T) {
+	t.Parallel()
+	l := testLimits()
+	l.memory = newBudget(2*streamCost + handlerCost)
+	addr := serveWithin(t, l)
+	p := newHTTP2Peer(t, "tcp", addr, nil)
+	p.send(preface+frameOf(settingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00"), cuts["whole"])
+	answered := 0 // without content, for want of a window
+	for ; answered < maxStreams; answered++ {
+		id := 2*answered + 1
+		p.send(request(id), cuts["whole"])
+		f := make(frame, frameHeader)
+		for f.kind() != headersFrame || f.stream() != id {
+			if _, err := io.ReadFull(p.c, f); err != nil {
+				break
+			}
+			io.CopyN(io.Discard, p.c, int64(f.length()))
+		}
+		if f.stream() != id {
+			break
+		}
+	}
+	if want := 3 + 2; answered != want { // of the connection's own memory, and of the other
+		t.Errorf("%d answers wait for their client, want %d", answered, want)
+	}
+	p = newHTTP2Peer(t, "tcp", addr, nil)
+	p.send(http2Start, cuts["whole"])
+	for id := 1; id < 40; id += 2 {
+		p.send(request(id), cuts["whole"])
+		if got := p.await(id); got[id] != shown4 {
+			t.Fatalf("stream %d gets %v", id, got)
+		}
+	}
+}
+
+// Within a GOMEMLIMIT a connection on which a block of several frames came ends.
+func TestLastBlock(t *testing.T) {
+	t.Parallel()
+	for _, bounded := range []bool{false, true} {
+		l := testLimits()
+		l.bounded = bounded
+		p := newHTTP2Peer(t, "tcp", serveWithin(t, l), nil)
+		p.send(http2Start+request(1)+cutIntoFrames(3, 16000, block(asked4...)+block(literal("x", strings.Repeat("a", 20000)))), cuts["whole"])
+		p.await(1, 3)
+		if !bounded {
+			p.send(request(5), cuts["whole"])
+			p.await(5)
+		} else {
+			p.await(0)
+		}
+		if (p.answers[0] != "") != bounded {
+			t.Errorf("bounded: %v, the answers are %.200v", bounded, p.answers)
 		}
 	}
 }

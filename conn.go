@@ -52,6 +52,7 @@ type conn struct {
 	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
 
 	rest    []byte      // received, not yet handed on; net/http never has two Reads under way
+	http2   *http2      // the feed, over HTTP/2
 	ahead   []byte      // over HTTP/2: what rest is received into
 	preface string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled atomic.Bool // a handler has had the request that is answered
@@ -109,6 +110,14 @@ func (c *conn) handOn(p []byte) (int, error) {
 	if len(c.rest) > 0 && c.ahead == nil {
 		c.rest = bytes.Clone(c.rest) // it may be in p
 	}
+	if err != nil {
+		// The feed has the connection end. One that was ended for want of memory came again
+		// at once, and to take it up again and again left no time for others.
+		select {
+		case <-c.place.left:
+		case <-time.After(endTime):
+		}
+	}
 	if n == 0 || err != nil {
 		return n, err
 	}
@@ -135,6 +144,9 @@ func (c *conn) Close() error {
 	c.mu.Unlock()
 	return c.thriftyConn.Close()
 }
+
+// endTime is how long a connection is kept that the feed ends, unless net/http ends it.
+const endTime = time.Second
 
 // dropAfter is when a handler has its request's head, if it gets one.
 const dropAfter = time.Second
@@ -166,7 +178,8 @@ func (c *conn) awaitHTTP2(p []byte) error {
 		after = ""
 	case after == "":
 		c.mu.Lock()
-		c.feed = newHTTP2(c.limits, func() { c.Close() })
+		c.http2 = newHTTP2(c.limits, func() { c.Close() })
+		c.feed = c.http2
 		c.mu.Unlock()
 		c.ahead = make([]byte, aheadBytes)
 		c.refused = nil // HTTP/2 refuses in frames
@@ -179,7 +192,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.refused != nil && !c.handled.Load() {
 		c.tellRefused(p)
 	}
-	if c.ahead != nil {
+	if c.http2 != nil && c.http2.streams.follow(p) > 1 {
 		// Handlers that are ready run first, for the next Write to take the frames of all:
 		// at ten streams at once there are 0.3 Writes a request, and else 2.
 		runtime.Gosched()

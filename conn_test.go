@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -146,4 +147,20 @@ func heapBytes() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
+}
+
+// A connection that the feed ends is kept for a while, unless it makes room.
+func TestEnd(t *testing.T) {
+	for want, leave := range map[time.Duration]bool{endTime: false, endTime / 2: true} {
+		synctest.Test(t, func(t *testing.T) {
+			c, begin := newTestConn(newScript(http2Start+frameOf(0xbe, 0, 0, strings.Repeat("a", maxFrame+1))+request(1), cuts["whole"])), time.Now()
+			if leave {
+				time.AfterFunc(want, c.place.leave)
+			}
+			io.ReadFull(c, make([]byte, len(preface)))
+			if _, err := io.Copy(io.Discard, struct{ io.Reader }{c}); err != nil || time.Since(begin) != want {
+				t.Errorf("%v after %v, want the end after %v", err, time.Since(begin), want)
+			}
+		})
+	}
 }

@@ -98,10 +98,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.inFlight.Add(1)
 	defer h.inFlight.Add(-1)
-	if h.stopping.Load() {
+	rec := &recorder{ResponseWriter: w, head: takeHead(r)}
+	if h.stopping.Load() || rec.head != nil && rec.head.last {
 		w.Header().Set("Connection", "close") // over HTTP/2, net/http makes it a GOAWAY
 	}
-	rec := &recorder{ResponseWriter: w, head: takeHead(r)}
+	r.Trailer = nil // what is announced, in 80 times its size
 	defer func() {
 		rec.head.replaceIn(r)
 		rec.head.free()

@@ -193,6 +193,19 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// A map of announced trailers, which takes 80 times what announces it, isn't held.
+func TestAnnouncedTrailers(t *testing.T) {
+	r, err := http.NewRequest("GET", "/hello", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Trailer = http.Header{"A": nil}
+	newHandler("none").ServeHTTP(&responseWriter{make(http.Header)}, r)
+	if r.Trailer != nil {
+		t.Error("it is")
+	}
+}
+
 // A closable is one end of a pipe, and tells when it is closed.
 type closable struct {
 	halfClosingPipe

@@ -130,6 +130,7 @@ func TestRequestIsLetGo(t *testing.T) {
 		r = r.WithContext(withConn(r.Context(), c))
 		w := httptest.NewRecorder()
 		newHandler("none").ServeHTTP(w, r)
+		h.streams.endAll()
 		held := len(r.Method) + len(r.Host) + len(r.RequestURI)
 		if agent := r.UserAgent(); test.left == 1 {
 			held += len(agent)

@@ -24,8 +24,8 @@ type http2 struct {
 	last      int         // stream of a request
 	skipped   bool        // the block isn't decoded
 	block     []byte      // as much as has come, where it ends in a later frame
-	head      *head       // of the block, where it is a request's
 	request   bool        // the block is a request's
+	fields    *[]field    // of the block, unless they are too many
 	size      int         // of its fields
 	announced int         // bytes of its fields Trailer
 	taken     int         // of the shared memory, for a large block
@@ -38,6 +38,7 @@ type http2 struct {
 	abort  func()  // closes the connection
 
 	records records // of requests that no handler has yet
+	streams streams // that are not over
 }
 
 // tableSize is what the client's header compression may have kept, in bytes.
@@ -96,6 +97,9 @@ func (h *http2) gather(p []byte) (n int) {
 			return n
 		}
 		kind := h.frame.kind()
+		if kind == resetFrame {
+			h.streams.reset(h.frame.stream())
+		}
 		switch {
 		case h.frame.length() > maxFrame, (kind == continuationFrame) != (h.stream != 0): // net/http ends the connection
 			h.lose()
@@ -124,8 +128,8 @@ func (h *http2) gather(p []byte) (n int) {
 // refuse ends the connection for want of memory.
 func (h *http2) refuse() {
 	h.limits.refused.add()
-	h.close()
 	h.frame = nil
+	h.stop()
 }
 
 // handOn has the frame handed on. Its memory is used for the next, unless it's large.
@@ -144,14 +148,18 @@ const maxKeptFrame = 1 << 10
 func (h *http2) lose() {
 	h.passing = frameHeader + h.frame.length() - len(h.frame)
 	h.handOn()
-	h.close()
+	h.stop()
 }
 
-// close lets go of what the connection holds, and has it end.
-func (h *http2) close() {
-	h.head.free()
-	h.block, h.head, h.ended = nil, nil, true
+// stop has the connection end.
+func (h *http2) stop() {
+	h.block, h.ended = nil, true
 	h.giveBack()
+}
+
+func (h *http2) close() {
+	h.stop()
+	h.streams.endAll()
 }
 
 func (h *http2) take(r *http.Request) *head { return h.records.take(r) }

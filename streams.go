@@ -1,0 +1,88 @@
+package main
+
+import (
+	"slices"
+	"sync"
+)
+
+// This file holds which streams of an HTTP/2 connection are not over. Until then net/http
+// keeps a goroutine and buffers for each, for an answer that the client doesn't take too,
+// whose handler is long done.
+
+// Streams are followed from their first frame to their last.
+type streams struct {
+	mu   sync.Mutex // guards the following
+	open []stream
+	sent frame // header of the frame that is being sent, as much as has been
+	rest int   // bytes of that frame yet to be sent
+}
+
+// A stream is one, or a part of what one takes of memory.
+type stream struct {
+	number int
+	memory *budget
+	cost   int
+}
+
+// begin notes what a stream takes of b, in bytes.
+func (ss *streams) begin(number int, b *budget, cost int) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.open = append(ss.open, stream{number, b, cost})
+}
+
+// reset ends a stream, as its client has.
+func (ss *streams) reset(number int) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.end(number)
+}
+
+// end gives back what a stream takes, once it is over. ss.mu is to be held.
+func (ss *streams) end(number int) {
+	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool {
+		if s.number == number {
+			s.memory.giveBack(s.cost)
+		}
+		return s.number == number
+	})
+	if len(ss.open) == 0 && cap(ss.open) > 16 {
+		ss.open = nil
+	}
+}
+
+// endAll ends all streams.
+func (ss *streams) endAll() {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	for _, s := range ss.open {
+		s.memory.giveBack(s.cost)
+	}
+	ss.open = nil
+}
+
+// follow ends the streams whose last frame begins in p, which net/http sends next, and
+// returns how many are open. It isn't to be part of conn.Write, whose goroutine would outgrow
+// its first stack.
+//
+//go:noinline
+func (ss *streams) follow(p []byte) (open int) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	for len(p) > 0 {
+		if ss.rest > 0 {
+			n := min(ss.rest, len(p))
+			ss.rest, p = ss.rest-n, p[n:]
+			continue
+		}
+		n := min(frameHeader-len(ss.sent), len(p))
+		ss.sent, p = append(ss.sent, p[:n]...), p[n:]
+		if f := ss.sent; len(f) == frameHeader {
+			if f.ends() {
+				ss.end(f.stream())
+			}
+			ss.rest, ss.sent = f.length(), f[:0]
+		}
+	}
+	return len(ss.open)
+}
