@@ -44,7 +44,8 @@ func (b *backlog) fill() {
 }
 
 // acceptPlace gives a place to the connection that has waited longest. While others wait, one
-// whose client is gone gets none: to serve it, whatever it sent, would be for nothing.
+// whose client is gone gets none. That is so of one that closed its sending half, too: the
+// kernel doesn't tell them apart.
 func (b *backlog) acceptPlace() (*place, error) {
 	for {
 		select {

@@ -77,11 +77,10 @@ func (h *http2) forget() {
 
 var indexedMethod = []byte{0x82}
 
-// begin begins a block. One on a stream that has begun holds trailers, or what net/http
-// takes for a request after an error in the first.
+// begin begins a block. One on a stream that is open holds trailers.
 func (h *http2) begin() {
 	h.size, h.announced = 0, 0
-	h.request = h.stream%2 == 1 && h.stream > h.last
+	h.request = h.stream%2 == 1 && !h.streams.has(h.stream)
 	h.fields = fieldBuffers.Get().(*[]field)
 	h.decoder.SetEmitEnabled(true)
 }
@@ -113,7 +112,6 @@ func (h *http2) keep(f hpack.HeaderField) {
 // end ends a block of size bytes with a frame that ends with padding. If it is a request's,
 // it is marked and recorded.
 func (h *http2) end(padding, size int) {
-	h.last = max(h.last, h.stream)
 	if !h.request {
 		h.chargeTrailers()
 		return
@@ -184,7 +182,7 @@ func (h *http2) chargeTrailers() {
 	if h.limits.bounded {
 		most = smallHead
 	}
-	cost := headCopies * h.size
+	cost := headCopies*h.size + announcedCost*h.announced
 	if h.size > most || !h.shared.try(cost) {
 		h.refuse()
 		return

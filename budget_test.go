@@ -99,12 +99,29 @@ func TestStreamsAreCharged(t *testing.T) {
 		}
 	}
 	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)))
-	h.feed(dst, []byte(frameOf(resetFrame, 0, 9, "\x00\x00\x00\x08")))
+	reset := frameOf(resetFrame, 0, 9, "\x00\x00\x00\x08")
+	h.feed(dst, []byte(reset[:12]))
+	if len(h.streams.open) != 1 {
+		t.Errorf("with a part of a reset %d streams are open", len(h.streams.open))
+	}
+	h.feed(dst, []byte(reset[12:]))
 	if h.late != nil {
 		t.Error("a whole block still has a time to end in")
 	}
 	if h.own.left != ownMemory || l.memory.left != 1<<20 {
 		t.Errorf("at the end %d and %d bytes are left", h.own.left, l.memory.left)
+	}
+}
+
+// A request is charged as one whatever stream came before: net/http doesn't count one that is
+// malformed.
+func TestStreamsBehindTheLast(t *testing.T) {
+	h := newHTTP2(testLimits(), nil)
+	for _, id := range []int{1<<31 - 1, 1, 3} {
+		h.feed(make([]byte, 1000), []byte(request(id)))
+	}
+	if len(h.records.waiting) != 3 {
+		t.Errorf("%d requests are recorded, want 3", len(h.records.waiting))
 	}
 }
 

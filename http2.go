@@ -18,10 +18,10 @@ type http2 struct {
 	frame   frame // being gathered
 	out     frame // gathered, to be handed on
 	passing int   // bytes of a frame that is not gathered, to be handed on as they come
+	reset   int   // stream that such a frame resets, or 0
 
 	decoder   *hpack.Decoder
 	stream    int         // whose block has begun and not ended, or 0
-	last      int         // stream of a request
 	skipped   bool        // the block isn't decoded
 	block     []byte      // as much as has come, where it ends in a later frame
 	request   bool        // the block is a request's
@@ -71,7 +71,9 @@ func (h *http2) feed(dst, src []byte) (nDst, nSrc int, err error) {
 			return nDst, nSrc, nil
 		case h.passing > 0:
 			n := copy(dst[nDst:], src[nSrc:nSrc+min(h.passing, len(src)-nSrc)])
-			h.passing -= n
+			if h.passing -= n; h.passing == 0 {
+				h.streams.reset(h.reset)
+			}
 			nDst += n
 			nSrc += n
 		case h.ended:
@@ -97,8 +99,8 @@ func (h *http2) gather(p []byte) (n int) {
 			return n
 		}
 		kind := h.frame.kind()
-		if kind == resetFrame {
-			h.streams.reset(h.frame.stream())
+		if h.reset = 0; kind == resetFrame && h.frame.length() == resetLength {
+			h.reset = h.frame.stream()
 		}
 		switch {
 		case h.frame.length() > maxFrame, (kind == continuationFrame) != (h.stream != 0): // net/http ends the connection

@@ -78,7 +78,7 @@ const (
 
 	// flushTime is what net/http needs to write the end of an answer after it has called
 	// the connection of HTTP/2 idle.
-	flushTime = 20 * time.Millisecond
+	flushTime = 100 * time.Millisecond
 )
 
 // first returns the place of the connection that makes room first, and how long that is

@@ -31,7 +31,21 @@ func (ss *streams) begin(number int, b *budget, cost int) {
 	ss.open = append(ss.open, stream{number, b, cost})
 }
 
-// reset ends a stream, as its client has.
+// has reports whether a stream is open.
+func (ss *streams) has(number int) bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return slices.ContainsFunc(ss.open, func(s stream) bool { return s.number == number })
+}
+
+// several reports whether more than one is.
+func (ss *streams) several() bool {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return len(ss.open) > 1
+}
+
+// reset ends a stream, as its client has, if there is one.
 func (ss *streams) reset(number int) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -61,12 +75,11 @@ func (ss *streams) endAll() {
 	ss.open = nil
 }
 
-// follow ends the streams whose last frame begins in p, which net/http sends next, and
-// returns how many are open. It isn't to be part of conn.Write, whose goroutine would outgrow
-// its first stack.
+// follow ends the streams whose last frame begins in p, which was sent. It isn't to be part
+// of conn.Write, whose goroutine would outgrow its first stack.
 //
 //go:noinline
-func (ss *streams) follow(p []byte) (open int) {
+func (ss *streams) follow(p []byte) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	for len(p) > 0 {
@@ -84,5 +97,4 @@ func (ss *streams) follow(p []byte) (open int) {
 			ss.rest, ss.sent = f.length(), f[:0]
 		}
 	}
-	return len(ss.open)
 }
