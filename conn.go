@@ -192,16 +192,12 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.refused != nil && !c.handled.Load() {
 		c.tellRefused(p)
 	}
-	if c.http2 != nil && c.http2.streams.several() {
+	if c.http2 != nil && c.http2.streams.follow(p) > 1 {
 		// Handlers that are ready run first, for the next Write to take the frames of all:
 		// at ten streams at once there are 0.3 Writes a request, and else 2.
 		runtime.Gosched()
 	}
-	n, err := c.thriftyConn.Write(p)
-	if c.http2 != nil {
-		c.http2.streams.follow(p[:n]) // net/http may go on after a part
-	}
-	return n, err
+	return c.thriftyConn.Write(p)
 }
 
 // tellRefused tells of answer, which no handler gave.

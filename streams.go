@@ -38,13 +38,6 @@ func (ss *streams) has(number int) bool {
 	return slices.ContainsFunc(ss.open, func(s stream) bool { return s.number == number })
 }
 
-// several reports whether more than one is.
-func (ss *streams) several() bool {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	return len(ss.open) > 1
-}
-
 // reset ends a stream, as its client has, if there is one.
 func (ss *streams) reset(number int) {
 	ss.mu.Lock()
@@ -75,11 +68,12 @@ func (ss *streams) endAll() {
 	ss.open = nil
 }
 
-// follow ends the streams whose last frame begins in p, which was sent. It isn't to be part
-// of conn.Write, whose goroutine would outgrow its first stack.
+// follow ends the streams whose last frame begins in p, which net/http sends next, and
+// returns how many are open. It isn't to be part of conn.Write, whose goroutine would outgrow
+// its first stack; nor is it called after the write, when that needs more of it.
 //
 //go:noinline
-func (ss *streams) follow(p []byte) {
+func (ss *streams) follow(p []byte) (open int) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	for len(p) > 0 {
@@ -97,4 +91,5 @@ func (ss *streams) follow(p []byte) {
 			ss.rest, ss.sent = f.length(), f[:0]
 		}
 	}
+	return len(ss.open)
 }
