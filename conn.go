@@ -117,9 +117,10 @@ func (c *conn) handOn(p []byte) (int, error) {
 		case <-c.place.left:
 		case <-time.After(endTime):
 		}
-	}
-	if n == 0 || err != nil {
 		return n, err
+	}
+	if n == 0 {
+		return 0, nil
 	}
 	if c.preface != "" {
 		err = c.awaitHTTP2(p[:n])

@@ -71,7 +71,7 @@ func (h *http2) feed(dst, src []byte) (nDst, nSrc int, err error) {
 			return nDst, nSrc, nil
 		case h.passing > 0:
 			n := copy(dst[nDst:], src[nSrc:nSrc+min(h.passing, len(src)-nSrc)])
-			if h.passing -= n; h.passing == 0 {
+			if h.passing -= n; h.passing == 0 && h.reset != 0 {
 				h.streams.reset(h.reset)
 			}
 			nDst += n
