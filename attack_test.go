@@ -42,7 +42,7 @@ func asking(path, fields string) string {
 // refs times, whose answers have no window.
 func bomb(n, size, refs int, path, name string) string {
 	var b strings.Builder
-	b.WriteString(preface + frameOf(settingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00"))
+	b.WriteString(http2NoWindow)
 	field := added(name, strings.Repeat("a", size))
 	for i := range n {
 		fields := []coded{indexed(6), literalOf(4, path), indexed(2), literalOf(1, "localhost"), literal("accept", "application/json")}
@@ -59,7 +59,7 @@ func bomb(n, size, refs int, path, name string) string {
 // have no window.
 func trailers(n int, path string) string {
 	var b strings.Builder
-	b.WriteString(preface + frameOf(settingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00"))
+	b.WriteString(http2NoWindow)
 	for i := range n {
 		b.WriteString(frameOf(headersFrame, endHeaders, 2*i+1, block(indexed(6), literalOf(4, path), indexed(2), literalOf(1, "localhost"), literal("trailer", "x"))))
 		if i == 0 {

@@ -87,8 +87,7 @@ func TestStreamsAreCharged(t *testing.T) {
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
 	for n := range uint64(5) {
-		r := &http.Request{Header: http.Header{markerKey: {markerValue(n + 1)}}}
-		h.take(r).free()
+		h.take(marked(n + 1)).free()
 	}
 	if h.own.left != ownMemory-2*streamCost || l.memory.left != 1<<20-3*streamCost {
 		t.Errorf("while the answers aren't taken, %d and %d bytes are left", h.own.left, l.memory.left)
@@ -210,7 +209,7 @@ func TestUnreadAnswers(t *testing.T) {
 	l.memory = newBudget(2*streamCost + handlerCost)
 	addr := serveWithin(t, l)
 	p := newHTTP2Peer(t, "tcp", addr, nil)
-	p.send(preface+frameOf(settingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00"), cuts["whole"])
+	p.send(http2NoWindow, cuts["whole"])
 	answered := 0 // without content, for want of a window
 	for ; answered < maxStreams; answered++ {
 		id := 2*answered + 1

@@ -183,6 +183,9 @@ func (p *http2Peer) await(streams ...int) map[int]string {
 // http2Start is what a client sends first, with settings by which it takes large answers whole.
 var http2Start = preface + frameOf(settingsFrame, 0, 0, "\x00\x04\x7f\xff\xff\xff") + frameOf(windowFrame, 0, 0, "\x7f\x00\x00\x00")
 
+// http2NoWindow is what one sends first who takes no content.
+var http2NoWindow = preface + frameOf(settingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00")
+
 // http2Corpus holds frames, and what the streams get; "as by net/http" is what they get
 // of net/http alone, "refused" the same, and no answer of a handler. After each the next stream is to be shown rightly, unless the connection ended.
 var http2Corpus = []struct {
