@@ -72,7 +72,7 @@ func TestNoMemory(t *testing.T) {
 func TestStreamsAreCharged(t *testing.T) {
 	l := testLimits()
 	l.memory = newBudget(1 << 20)
-	h, dst := newHTTP2(l, nil), make([]byte, 1<<20)
+	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
 	for i := range 4 {
 		h.feed(dst, []byte(request(2*i+1)))
 	}
@@ -115,7 +115,7 @@ func TestStreamsAreCharged(t *testing.T) {
 // A request is charged as one whatever stream came before: net/http doesn't count one that is
 // malformed.
 func TestStreamsBehindTheLast(t *testing.T) {
-	h := newHTTP2(testLimits(), nil)
+	h := newTestHTTP2(testLimits())
 	for _, id := range []int{1<<31 - 1, 1, 3} {
 		h.feed(make([]byte, 1000), []byte(request(id)))
 	}
@@ -131,7 +131,7 @@ func TestConnectionsPart(t *testing.T) {
 	for size, most := range map[int]int{32 << 10: maxStreams, testHead - 1<<10: connMemory / (headCopies * (testHead - 1<<10))} {
 		l := testLimits()
 		l.memory = newBudget(all)
-		h, other := newHTTP2(l, nil), newHTTP2(l, nil)
+		h, other := newTestHTTP2(l), newTestHTTP2(l)
 		take := func(h *http2, n int, fields ...coded) *head {
 			h.feed(make([]byte, 1<<20), []byte(request(2*n-1, fields...)))
 			return h.take(marked(uint64(n)))
@@ -168,7 +168,7 @@ func TestConnectionsPart(t *testing.T) {
 // What net/http holds of trailers is bounded: those announced are charged, refused or not, and
 // those that come are no larger than a head, and charged until their stream is over.
 func TestTrailersAreCharged(t *testing.T) {
-	h, dst := newHTTP2(testLimits(), nil), make([]byte, 1<<20)
+	h, dst := newTestHTTP2(testLimits()), make([]byte, 1<<20)
 	names := literal("trailer", strings.Repeat("a,", 500))
 	for n := 1; !h.ended; n++ {
 		h.feed(dst, []byte(request(2*n-1, names)))
@@ -177,7 +177,7 @@ func TestTrailersAreCharged(t *testing.T) {
 		}
 	}
 	for size, ends := range map[int]bool{testHead: false, testHead + 1: true} {
-		h := newHTTP2(testLimits(), nil)
+		h := newTestHTTP2(testLimits())
 		trailer := block(literal("x", strings.Repeat("a", size-len("x")-fieldCost)))
 		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 1, block(asked4...))+cutIntoFrames(1, 16000, trailer)))
 		if taken := connMemory - h.shared.left; h.ended != ends || taken != headCopies*size && !ends {
@@ -299,7 +299,7 @@ func TestHeadPaysForItself(t *testing.T) {
 func TestClosedFeed(t *testing.T) {
 	l := testLimits()
 	l.memory = newBudget(1 << 20)
-	h, dst := newHTTP2(l, nil), make([]byte, 1<<20)
+	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
 	h.feed(dst, []byte(frameOf(headersFrame, 0, 1, block(asked4...))))
 	h.close()
 	if n, _, err := h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 1, block(literal("x", "1"))))); n > 0 || err != io.EOF {

@@ -233,6 +233,9 @@ func testLimits() *limits {
 	return l
 }
 
+// newTestHTTP2 returns a feed within l, of no connection.
+func newTestHTTP2(l *limits) *http2 { return newHTTP2(l, func() {}, nil) }
+
 // newTestConn returns a conn of nc alone.
 func newTestConn(nc halfCloser) *conn {
 	l := testLimits()

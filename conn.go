@@ -179,7 +179,7 @@ func (c *conn) awaitHTTP2(p []byte) error {
 		after = ""
 	case after == "":
 		c.mu.Lock()
-		c.http2 = newHTTP2(c.limits, func() { c.Close() })
+		c.http2 = newHTTP2(c.limits, func() { c.place.end(time.Now()) }, func() { c.Close() })
 		c.feed = c.http2
 		c.mu.Unlock()
 		c.ahead = make([]byte, aheadBytes)

@@ -114,7 +114,7 @@ func TestRequestIsLetGo(t *testing.T) {
 		"too large": {slices.Repeat([]coded{literal("x", long[:15000])}, 5), 431, 1},
 	} {
 		c := newTestConn(newScript("", cuts["whole"]))
-		h := newHTTP2(c.limits, nil)
+		h := newTestHTTP2(c.limits)
 		c.feed = h
 		if test.status == 503 {
 			h.own, h.shared = newBudget(0), newBudget(0)

@@ -56,12 +56,9 @@ func noteState(nc net.Conn, state http.ConnState) {
 	case state == http.StateActive:
 		c.place.begin()
 	case state == http.StateIdle:
-		if c.handled.Swap(false) { // else it is HTTP/2's before the first request
-			var since time.Time
-			if c.http2 != nil { // HTTP/2's, of which net/http has yet to flush the end
-				since = time.Now()
-			}
-			c.place.end(since)
+		if c.http2 == nil { // else its streams tell: net/http has yet to write the end of the answer
+			c.handled.Store(false)
+			c.place.end(time.Time{})
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()

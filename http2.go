@@ -48,10 +48,11 @@ const tableSize = 4096
 // asked what is taken (RFC 9113 section 4.2), and a marker.
 const maxFrame = 16<<10 + 128
 
-// newHTTP2 returns a feed within l. It calls abort, which is to close the connection, in a
-// goroutine of its own where a block that is large, or not in one frame, doesn't end in time.
-func newHTTP2(l *limits, abort func()) *http2 {
-	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort}
+// newHTTP2 returns a feed within l. It calls idle where the last stream is over, and abort,
+// which is to close the connection, in a goroutine of its own where a block that is large, or
+// not in one frame, doesn't end in time.
+func newHTTP2(l *limits, idle, abort func()) *http2 {
+	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort, streams: streams{idle: idle}}
 	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+l.cost(l.head))}
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
 	h.decoder.SetMaxStringLength(2*l.head + markerSize) // as net/http

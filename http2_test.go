@@ -416,7 +416,7 @@ func TestHTTP2IdleMemory(t *testing.T) {
 func TestMarked(t *testing.T) {
 	head := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), "\x00\x00")
 	rest := frameOf(dataFrame, 0, 1, "body") + frameOf(headersFrame, endHeaders|endStream, 1, block(added("x", "trailer"))) + frameOf(0xbe, 0, 1)
-	h, dst := newHTTP2(testLimits(), nil), make([]byte, 4096)
+	h, dst := newTestHTTP2(testLimits()), make([]byte, 4096)
 	nDst, _, _ := h.feed(dst, []byte(head+rest))
 	want := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), block(literal(marker, "1000000000000000001")), "\x00\x00") + rest
 	if got := string(dst[:nDst]); got != want {
@@ -427,7 +427,7 @@ func TestMarked(t *testing.T) {
 // What net/http won't take is not gathered for it.
 func TestFrameTooLarge(t *testing.T) {
 	for _, kind := range []byte{headersFrame, dataFrame} {
-		h, dst := newHTTP2(testLimits(), nil), make([]byte, 100)
+		h, dst := newTestHTTP2(testLimits()), make([]byte, 100)
 		src := frameOf(kind, endHeaders, 1, strings.Repeat("a", maxFrame+1))[:50]
 		if nDst, nSrc, _ := h.feed(dst, []byte(src)); nSrc != 50 || string(dst[:nDst]) != src {
 			t.Errorf("%d of 50 bytes are handed on: %q", nDst, dst[:nDst])
@@ -438,7 +438,7 @@ func TestFrameTooLarge(t *testing.T) {
 // Nor is a block gathered without end, of changes of the table's size, which net/http
 // doesn't count.
 func TestEndlessBlock(t *testing.T) {
-	h, dst := newHTTP2(testLimits(), nil), make([]byte, 20000)
+	h, dst := newTestHTTP2(testLimits()), make([]byte, 20000)
 	fragment := strings.Repeat("\x20", 16000)
 	h.feed(dst, []byte(frameOf(headersFrame, 0, 1, fragment)))
 	for i := range 3 * testHead / len(fragment) {
@@ -455,7 +455,7 @@ func TestEndlessBlock(t *testing.T) {
 // Nor is a head over the limit kept, of a small field referred to often.
 func TestHeadOverLimitIsNotKept(t *testing.T) {
 	for fields, want := range map[int]int{14: 1, 18: 0, 40: 0} {
-		h := newHTTP2(testLimits(), nil)
+		h := newTestHTTP2(testLimits())
 		dst := make([]byte, 100000)
 		h.feed(dst, []byte(request(1, added("x", strings.Repeat("a", 4000)))))
 		h.records.drop(time.Now())

@@ -76,8 +76,7 @@ const (
 	waitTime  = 500 * time.Millisecond
 	leastKept = 50 * time.Millisecond
 
-	// flushTime is what net/http needs to write the end of an answer after it has called
-	// the connection of HTTP/2 idle.
+	// flushTime is what the end of HTTP/2's last answer has to be written.
 	flushTime = 100 * time.Millisecond
 )
 

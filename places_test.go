@@ -1,10 +1,12 @@
 package main
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"slices"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 )
@@ -37,12 +39,14 @@ func TestPlacesAreWaitedFor(t *testing.T) {
 	}
 }
 
-// A connection is idle from its first answer on, and over HTTP/2 each request counts.
+// A connection of HTTP/2 is idle from its first answer on, once the end of that is written,
+// and each request counts.
 func TestPlaceOfHTTP2(t *testing.T) {
-	c := newTestConn(newScript("", nil))
+	c := newTestConn(newScript(http2Start+request(1)+request(3), cuts["whole"]))
 	other := c.limits.places.take(nil, 0)
 	isIdle := func() bool { return c.limits.places.idle.Len() > 1 } // its own element counts
 	noteState(c, http.StateActive)
+	io.ReadAll(iotest.OneByteReader(c))
 	if noteState(c, http.StateIdle); isIdle() {
 		t.Error("idle before the first request")
 	}
@@ -52,8 +56,15 @@ func TestPlaceOfHTTP2(t *testing.T) {
 	if first, _ := c.limits.places.first(0); first != other {
 		t.Error("a request doesn't count")
 	}
-	if noteState(c, http.StateIdle); !isIdle() {
-		t.Error("busy after the first answer")
+	end := func(stream int) { c.Write([]byte(frameOf(dataFrame, endStream, stream))) }
+	if end(1); isIdle() {
+		t.Error("idle while a request is under way")
+	}
+	if noteState(c, http.StateIdle); isIdle() {
+		t.Error("idle before the end of the answer is written")
+	}
+	if end(3); !isIdle() {
+		t.Error("busy after the last answer")
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 
 // Streams are followed from their first frame to their last.
 type streams struct {
+	idle func() // called when none is open any more, while none can begin
+
 	mu   sync.Mutex // guards the following
 	open []stream
 	sent frame // header of the frame that is being sent, as much as has been
@@ -47,14 +49,18 @@ func (ss *streams) reset(number int) {
 
 // end gives back what a stream takes, once it is over. ss.mu is to be held.
 func (ss *streams) end(number int) {
+	before := len(ss.open)
 	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool {
 		if s.number == number {
 			s.memory.giveBack(s.cost)
 		}
 		return s.number == number
 	})
-	if len(ss.open) == 0 && cap(ss.open) > 16 {
-		ss.open = nil
+	if before > 0 && len(ss.open) == 0 {
+		ss.idle()
+		if cap(ss.open) > 16 {
+			ss.open = nil
+		}
 	}
 }
 
