@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // This file holds the connections that wait for a place.
@@ -14,13 +15,22 @@ import (
 type backlog struct {
 	net.Listener
 	places  *places
-	waiting chan net.Conn // closed when the listener is
+	waiting chan newcomer // closed when the listener is
 	errs    chan error    // of Listener.Accept
 }
 
+// A newcomer is a connection that waits.
+type newcomer struct {
+	net.Conn
+	since time.Time
+}
+
+// waitTime is how long a connection is to wait at most.
+const waitTime = 500 * time.Millisecond
+
 // newBacklog returns one of connections accepted from ln within l.
 func newBacklog(ln net.Listener, l *limits) *backlog {
-	b := &backlog{ln, l.places, make(chan net.Conn, l.waiting), make(chan error)}
+	b := &backlog{ln, l.places, make(chan newcomer, l.waiting), make(chan error)}
 	go b.fill()
 	return b
 }
@@ -30,7 +40,7 @@ func (b *backlog) fill() {
 	for {
 		nc, err := b.Listener.Accept()
 		if err == nil {
-			b.waiting <- nc
+			b.waiting <- newcomer{nc, time.Now()}
 		} else if !errors.Is(err, net.ErrClosed) {
 			b.errs <- err // when asked for: net/http does nothing for a while after one
 		} else {
@@ -51,15 +61,15 @@ func (b *backlog) acceptPlace() (*place, error) {
 		select {
 		case err := <-b.errs:
 			return nil, err
-		case nc, ok := <-b.waiting:
+		case n, ok := <-b.waiting:
 			if !ok {
 				return nil, net.ErrClosed
 			}
-			waiting := len(b.waiting)
-			if waiting == 0 || !isGone(nc) {
-				return b.places.take(nc, waiting), nil
+			others := len(b.waiting)
+			if others == 0 || !isGone(n.Conn) {
+				return b.places.take(n.Conn, (waitTime-time.Since(n.since))/time.Duration(others+1)), nil
 			}
-			nc.Close()
+			n.Close()
 		}
 	}
 }

@@ -43,12 +43,12 @@ func newPlaces(most int, kept time.Duration) *places {
 	return &places{most: most, kept: kept, freed: make(chan struct{}, 1), closed: tally{what: "%d connections were closed to make room for others"}}
 }
 
-// take gives nc a place, beside which so many others wait for one.
-func (ps *places) take(nc net.Conn, waiting int) *place {
+// take gives nc a place. All who wait have theirs in time if each has it within turn.
+func (ps *places) take(nc net.Conn, turn time.Duration) *place {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for ps.taken >= ps.most {
-		first, kept := ps.first(waiting)
+		first, kept := ps.first(turn)
 		if kept -= time.Since(first.since); kept > 0 {
 			ps.mu.Unlock()
 			select {
@@ -70,19 +70,18 @@ func (ps *places) take(nc net.Conn, waiting int) *place {
 }
 
 const (
-	// A new connection has its place for keptTime for certain. That is less where else the
-	// last that waits would wait longer than waitTime, but leastKept at least.
+	// A new connection has its place for keptTime for certain, or for less where others
+	// would wait too long, but for leastKept at least.
 	keptTime  = 250 * time.Millisecond
-	waitTime  = 500 * time.Millisecond
-	leastKept = 50 * time.Millisecond
+	leastKept = 30 * time.Millisecond
 
 	// flushTime is what the end of HTTP/2's last answer has to be written.
 	flushTime = 100 * time.Millisecond
 )
 
 // first returns the place of the connection that makes room first, and how long that is
-// kept while so many wait. ps.mu is to be held.
-func (ps *places) first(waiting int) (first *place, kept time.Duration) {
+// kept for all to have a turn. ps.mu is to be held.
+func (ps *places) first(turn time.Duration) (first *place, kept time.Duration) {
 	for {
 		first, idle := ps.idle.Next().Value.(*place)
 		if !idle {
@@ -94,8 +93,7 @@ func (ps *places) first(waiting int) (first *place, kept time.Duration) {
 		case idle:
 			return first, flushTime
 		default:
-			kept = waitTime * time.Duration(ps.most) / time.Duration(waiting+1)
-			return first, min(max(kept, leastKept), ps.kept)
+			return first, min(max(turn*time.Duration(ps.most), leastKept), ps.kept)
 		}
 	}
 }

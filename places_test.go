@@ -21,9 +21,9 @@ func TestPlacesAreWaitedFor(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, server := net.Pipe()
 			ps := newPlaces(1, time.Hour)
-			first, taken := ps.take(server, 0), false
+			first, taken := ps.take(server, time.Hour), false
 			go func() {
-				ps.take(server, 0)
+				ps.take(server, time.Hour)
 				taken = true
 			}()
 			synctest.Wait()
@@ -76,7 +76,7 @@ func TestPlaces(t *testing.T) {
 	var taken []*place
 	take := func() {
 		_, server := net.Pipe()
-		taken = append(taken, ps.take(server, 0))
+		taken = append(taken, ps.take(server, time.Hour))
 	}
 	gone := func() (all []int) {
 		for i, p := range taken {
@@ -130,15 +130,15 @@ func TestPlaces(t *testing.T) {
 // A new connection is kept shorter while many wait, for the last of them to have its place
 // in time, but not too short to be served.
 func TestPlacesAreKeptShorterForMany(t *testing.T) {
-	for waiting, want := range map[int]time.Duration{0: keptTime, 199: keptTime, 499: 100 * time.Millisecond, 5000: leastKept} {
+	for turn, want := range map[time.Duration]time.Duration{waitTime: keptTime, time.Millisecond: 100 * time.Millisecond, time.Microsecond: leastKept, -time.Second: leastKept} {
 		synctest.Test(t, func(t *testing.T) {
 			_, server := net.Pipe()
 			ps, begin := newPlaces(100, keptTime), time.Now()
 			for range 100 {
-				ps.take(server, 0)
+				ps.take(server, time.Hour)
 			}
-			if ps.take(server, waiting); time.Since(begin) != want {
-				t.Errorf("kept for %v while %d wait, want %v", time.Since(begin), waiting, want)
+			if ps.take(server, turn); time.Since(begin) != want {
+				t.Errorf("kept for %v with a turn each %v, want %v", time.Since(begin), turn, want)
 			}
 		})
 	}
