@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -292,6 +294,25 @@ func TestHeadPaysForItself(t *testing.T) {
 		if left := c.limits.memory.left; left != 1<<20 {
 			t.Errorf("at the end %d bytes are left", left)
 		}
+	}
+}
+
+// Others run before a large head is taken.
+func TestLargeHeadsYield(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	yielded := 0
+	for range 20 { // the scheduler doesn't prefer others each time
+		var ran atomic.Bool
+		go ran.Store(true)
+		if err := newTestConn(newScript("", nil)).admit(smallHead + 1); err != nil {
+			t.Fatal(err)
+		}
+		if ran.Load() {
+			yielded++
+		}
+	}
+	if yielded < 10 {
+		t.Errorf("others ran before %d of 20 large heads", yielded)
 	}
 }
 
