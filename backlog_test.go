@@ -27,6 +27,17 @@ func (g gate) Accept() (net.Conn, error) {
 func (g gate) Close() error   { close(g); return nil }
 func (g gate) Addr() net.Addr { return nil }
 
+// A closable is one end of a pipe, and tells when it is closed.
+type closable struct {
+	halfClosingPipe
+	closed context.CancelFunc
+}
+
+func (c closable) Close() error {
+	c.closed()
+	return c.halfClosingPipe.Close()
+}
+
 // With all places taken connections are accepted, and wait. An error of the listener ends
 // nothing, and its end closes those that wait.
 func TestBacklog(t *testing.T) {

@@ -193,10 +193,15 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.refused != nil && !c.handled.Load() {
 		c.tellRefused(p)
 	}
-	if c.http2 != nil && c.http2.streams.follow(p) > 1 {
-		// Handlers that are ready run first, for the next Write to take the frames of all:
-		// at ten streams at once there are 0.3 Writes a request, and else 2.
-		runtime.Gosched()
+	if c.http2 != nil {
+		// net/http's own limit, WriteByteTimeout, would have it send the rest of p in another
+		// Write, which would be followed again.
+		c.SetWriteDeadline(time.Now().Add(responseTimeout))
+		if c.http2.streams.follow(p) > 1 {
+			// Handlers that are ready run first, for the next Write to take the frames of all:
+			// at ten streams at once there are 0.3 Writes a request, and else 2.
+			runtime.Gosched()
+		}
 	}
 	return c.thriftyConn.Write(p)
 }

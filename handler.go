@@ -45,7 +45,6 @@ func newServer(h *handler, maxHead int) *http.Server {
 			MaxConcurrentStreams:      maxStreams,
 			MaxReadFrameSize:          maxFrame,
 			MaxDecoderHeaderTableSize: tableSize,
-			WriteByteTimeout:          responseTimeout, // WriteTimeout doesn't end a stalled write
 		},
 
 		ConnContext: withConn,
