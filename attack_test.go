@@ -85,7 +85,16 @@ func resets(n int) string {
 	var b strings.Builder
 	b.WriteString(http2Start)
 	for i := range n {
-		b.WriteString(request(2*i+1) + frameOf(resetFrame, 0, 2*i+1, "\x00\x00\x00\x08"))
+		b.WriteString(request(2*i+1) + reset(2*i+1))
+	}
+	return b.String()
+}
+
+// resetAll resets n streams.
+func resetAll(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(reset(2*i + 1))
 	}
 	return b.String()
 }
@@ -132,6 +141,7 @@ func attacks(path, slow string) []onslaught {
 		{name: "bombs whose windows get a byte at a time", conns: 200, sent: bomb(100, 0, 1000, path, "x"), again: window(100), pause: 100 * time.Millisecond},
 		{name: "streams with a delay", conns: 1000, sent: bomb(100, 0, 1, slow, "x"), reads: unread},
 		{name: "small answers, not read", conns: 600, sent: bomb(100, 0, 0, path, "x"), reads: unread},
+		{name: "resets behind an error", conns: 600, sent: bomb(100, 0, 0, path, "x") + frameOf(dataFrame, 0, 0) + resetAll(100), reads: unread},
 		{name: "trailers", conns: 600, sent: trailers(100, path), reads: unread},
 		{name: "announced trailers", conns: 600, sent: asking(path, "Transfer-Encoding: chunked\r\nTrailer: "+announced(60000)+"\r\n"), reads: unread},
 		{name: "half blocks", conns: 2000, sent: strings.TrimSuffix(http2Start+cutIntoFrames(1, 16000, block(literal("x", strings.Repeat("~", 60000)))+"\x82"), "\x82"), reads: unread},

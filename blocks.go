@@ -158,7 +158,7 @@ func (h *http2) record(last bool) {
 		h.limits.refused.add()
 	}
 	kept.last = last
-	h.records.put(kept, h.size)
+	h.records.put(h.stream, kept, h.size)
 }
 
 // charge takes of the connection's own memory, or else of b, what the stream of the block

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Memory that is taken is waited for, until there is enough, or the waiter is gone.
@@ -88,8 +90,9 @@ func TestStreamsAreCharged(t *testing.T) {
 		t.Errorf("%d and %d bytes are left", h.own.left, l.memory.left)
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
+	ctx, over := context.WithCancel(t.Context())
 	for n := range uint64(5) {
-		h.take(marked(n + 1)).free()
+		h.take(marked(n + 1).WithContext(ctx)).free()
 	}
 	if h.own.left != ownMemory-2*streamCost || l.memory.left != 1<<20-3*streamCost {
 		t.Errorf("while the answers aren't taken, %d and %d bytes are left", h.own.left, l.memory.left)
@@ -100,18 +103,44 @@ func TestStreamsAreCharged(t *testing.T) {
 		}
 	}
 	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)))
-	reset := frameOf(resetFrame, 0, 9, "\x00\x00\x00\x08")
-	h.feed(dst, []byte(reset[:12]))
+	h.feed(dst, []byte(reset(9)))
 	if len(h.streams.open) != 1 {
-		t.Errorf("with a part of a reset %d streams are open", len(h.streams.open))
+		t.Errorf("before net/http has read a reset %d streams are open", len(h.streams.open))
 	}
-	h.feed(dst, []byte(reset[12:]))
+	over()
+	awaitNone(&h.streams)
 	if h.late != nil {
 		t.Error("a whole block still has a time to end in")
 	}
 	if h.own.left != ownMemory || l.memory.left != 1<<20 {
 		t.Errorf("at the end %d and %d bytes are left", h.own.left, l.memory.left)
 	}
+}
+
+// awaitNone waits until no stream is open.
+func awaitNone(ss *streams) {
+	for open := 1; open > 0; runtime.Gosched() {
+		ss.mu.Lock()
+		open = len(ss.open)
+		ss.mu.Unlock()
+	}
+}
+
+// A stream that is reset before a handler has its request ends when that is over, or when no
+// handler asks for it in time.
+func TestEarlyResets(t *testing.T) {
+	h := newTestHTTP2(testLimits())
+	for id := range 2 {
+		h.feed(make([]byte, 1000), []byte(request(2*id+1)+reset(2*id+1)))
+	}
+	ctx, over := context.WithCancel(t.Context())
+	h.take(marked(1).WithContext(ctx))
+	if len(h.streams.open) != 2 {
+		t.Errorf("while the request is handled %d streams are open", len(h.streams.open))
+	}
+	over()
+	h.drop(time.Now())
+	awaitNone(&h.streams)
 }
 
 // A request is charged as one whatever stream came before: net/http doesn't count one that is
@@ -185,7 +214,8 @@ func TestTrailersAreCharged(t *testing.T) {
 		if taken := connMemory - h.shared.left; h.ended != ends || taken != headCopies*size && !ends {
 			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes taken", size, h.ended, taken)
 		}
-		if h.streams.reset(1); h.shared.left != connMemory || len(h.streams.open) > 0 {
+		h.streams.follow([]byte(frameOf(resetFrame, 0, 1)))
+		if h.shared.left != connMemory || len(h.streams.open) > 0 {
 			t.Errorf("at the end %d bytes are left", h.shared.left)
 		}
 	}

@@ -7,7 +7,6 @@ type frame []byte
 const (
 	frameHeader    = 9
 	priorityFields = 5
-	resetLength    = 4
 
 	dataFrame         = 0x0
 	headersFrame      = 0x1

@@ -18,7 +18,6 @@ type http2 struct {
 	frame   frame // being gathered
 	out     frame // gathered, to be handed on
 	passing int   // bytes of a frame that is not gathered, to be handed on as they come
-	reset   int   // stream that such a frame resets, or 0
 
 	decoder   *hpack.Decoder
 	stream    int         // whose block has begun and not ended, or 0
@@ -54,6 +53,7 @@ const maxFrame = 16<<10 + 128
 func newHTTP2(l *limits, idle, abort func()) *http2 {
 	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort, streams: streams{idle: idle}}
 	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+l.cost(l.head))}
+	h.records.streams = &h.streams
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
 	h.decoder.SetMaxStringLength(2*l.head + markerSize) // as net/http
 	return h
@@ -72,9 +72,7 @@ func (h *http2) feed(dst, src []byte) (nDst, nSrc int, err error) {
 			return nDst, nSrc, nil
 		case h.passing > 0:
 			n := copy(dst[nDst:], src[nSrc:nSrc+min(h.passing, len(src)-nSrc)])
-			if h.passing -= n; h.passing == 0 && h.reset != 0 {
-				h.streams.reset(h.reset)
-			}
+			h.passing -= n
 			nDst += n
 			nSrc += n
 		case h.ended:
@@ -100,8 +98,8 @@ func (h *http2) gather(p []byte) (n int) {
 			return n
 		}
 		kind := h.frame.kind()
-		if h.reset = 0; kind == resetFrame && h.frame.length() == resetLength {
-			h.reset = h.frame.stream()
+		if kind == resetFrame {
+			h.streams.reset(h.frame.stream())
 		}
 		switch {
 		case h.frame.length() > maxFrame, (kind == continuationFrame) != (h.stream != 0): // net/http ends the connection

@@ -180,6 +180,9 @@ func (p *http2Peer) await(streams ...int) map[int]string {
 	return p.answers
 }
 
+// reset returns the frame by which a client resets a stream.
+func reset(stream int) string { return frameOf(resetFrame, 0, stream, "\x00\x00\x00\x08") }
+
 // http2Start is what a client sends first, with settings by which it takes large answers whole.
 var http2Start = preface + frameOf(settingsFrame, 0, 0, "\x00\x04\x7f\xff\xff\xff") + frameOf(windowFrame, 0, 0, "\x7f\x00\x00\x00")
 

@@ -18,6 +18,7 @@ type records struct {
 	waiting []record // by number
 	size    int      // of their heads
 	last    uint64   // number, of a marker
+	streams *streams
 }
 
 // firstNumber is a number of nineteen digits, as all that follow are, for all markers
@@ -29,6 +30,7 @@ const markerSize = 26 + 19 + fieldCost
 
 type record struct {
 	number uint64
+	stream int
 	head   *head
 	size   int
 	at     time.Time // it was put
@@ -59,23 +61,30 @@ func (rs *records) nextMarker() []byte {
 	return append(append(field, byte(len(value))), value...)
 }
 
-// put records h, of size bytes, under the last marker.
-func (rs *records) put(h *head, size int) {
+// put records h, of a stream, of size bytes, under the last marker.
+func (rs *records) put(stream int, h *head, size int) {
 	now := time.Now()
 	rs.drop(now.Add(-unclaimedAfter))
-	rs.waiting = append(rs.waiting, record{rs.last, h, size, now})
+	rs.waiting = append(rs.waiting, record{rs.last, stream, h, size, now})
 	rs.size += size
 	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes {
-		rs.remove(0).free()
+		rs.dropFirst()
 	}
 }
 
 // drop drops what was put before then, and reports whether anything is left.
 func (rs *records) drop(then time.Time) (more bool) {
 	for len(rs.waiting) > 0 && rs.waiting[0].at.Before(then) {
-		rs.remove(0).free()
+		rs.dropFirst()
 	}
 	return len(rs.waiting) > 0
+}
+
+// dropFirst drops the oldest.
+func (rs *records) dropFirst() {
+	rec := rs.remove(0)
+	rec.head.free()
+	rs.streams.handle(rec.stream, forgone)
 }
 
 // take takes the marker out of r, and returns what it names, or nil. Ours is the last
@@ -95,16 +104,18 @@ func (rs *records) take(r *http.Request) *head {
 	if i < 0 {
 		return nil
 	}
-	return rs.remove(i)
+	rec := rs.remove(i)
+	rs.streams.handle(rec.stream, r.Context())
+	return rec.head
 }
 
-// remove takes a record out and returns its head.
-func (rs *records) remove(i int) *head {
+// remove takes a record out.
+func (rs *records) remove(i int) record {
 	rec := rs.waiting[i]
 	rs.waiting = slices.Delete(rs.waiting, i, i+1)
 	if len(rs.waiting) == 0 && cap(rs.waiting) > 16 {
 		rs.waiting = nil
 	}
 	rs.size -= rec.size
-	return rec.head
+	return rec
 }

@@ -21,10 +21,10 @@ func TestRecordsAreBounded(t *testing.T) {
 		{3 * maxRecords, 100, maxRecords},
 		{100, maxRecordBytes / 10, 10},
 	} {
-		var rs records
+		rs := records{streams: new(streams)}
 		for range test.n {
 			rs.nextMarker()
-			rs.put(newHead(), test.size)
+			rs.put(1, newHead(), test.size)
 		}
 		for i := range test.n {
 			number := uint64(i + 1)
@@ -41,26 +41,26 @@ func TestRecordsAreBounded(t *testing.T) {
 
 // What no handler has asked for in time is dropped with the next.
 func TestOldRecordsAreDropped(t *testing.T) {
-	var rs records
+	rs := records{streams: new(streams)}
 	for range 2 {
-		rs.put(newHead(), 100)
+		rs.put(1, newHead(), 100)
 		rs.waiting[0].at = time.Now().Add(-2 * unclaimedAfter)
 	}
-	if rs.put(newHead(), 100); len(rs.waiting) != 1 || rs.size != 100 {
+	if rs.put(1, newHead(), 100); len(rs.waiting) != 1 || rs.size != 100 {
 		t.Errorf("%d heads of %d bytes wait", len(rs.waiting), rs.size)
 	}
 }
 
 // A marker is taken out of the request, and names one head once.
 func TestMarker(t *testing.T) {
-	var rs records
+	rs := records{streams: new(streams)}
 	if m := string(rs.nextMarker()); m != "\x00\x1a"+marker+"\x131000000000000000001" || marker != strings.ToLower(marker) {
 		t.Errorf("%q", m)
 	}
-	rs = records{}
+	rs = records{streams: new(streams)}
 	for range 3 {
 		rs.nextMarker()
-		rs.put(newHead(), 1)
+		rs.put(1, newHead(), 1)
 	}
 	r := marked(2)
 	if rs.take(r) == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {

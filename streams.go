@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"sync"
 )
@@ -24,38 +25,83 @@ type stream struct {
 	number int
 	memory *budget
 	cost   int
+
+	request context.Context // of its request, once that is handled; net/http ends it with the stream
+	reset   bool            // by its client
 }
 
 // begin notes what a stream takes of b, in bytes.
 func (ss *streams) begin(number int, b *budget, cost int) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.open = append(ss.open, stream{number, b, cost})
+	ss.open = append(ss.open, stream{number: number, memory: b, cost: cost})
 }
 
 // has reports whether a stream is open.
 func (ss *streams) has(number int) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	return slices.ContainsFunc(ss.open, func(s stream) bool { return s.number == number })
+	return ss.find(number) != nil
 }
 
-// reset ends a stream, as its client has, if there is one.
+// find returns an open stream, or nil. ss.mu is to be held.
+func (ss *streams) find(number int) *stream {
+	for i := range ss.open {
+		if ss.open[i].number == number {
+			return &ss.open[i]
+		}
+	}
+	return nil
+}
+
+// handle notes the context of a stream's request, which is forgone if no handler gets it.
+func (ss *streams) handle(number int, request context.Context) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if s := ss.find(number); s != nil {
+		s.request = request
+		ss.endAfter(s)
+	}
+}
+
+// forgone is a context that is over.
+var forgone, forgo = context.WithCancel(context.Background())
+
+func init() { forgo() }
+
+// reset notes that a stream's client resets it. That ends it when net/http goes along, as it
+// doesn't behind an error of the connection.
 func (ss *streams) reset(number int) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.end(number)
+	if s := ss.find(number); s != nil && !s.reset {
+		s.reset = true
+		ss.endAfter(s)
+	}
+}
+
+// endAfter ends s after its request, if it is reset. ss.mu is to be held.
+func (ss *streams) endAfter(s *stream) {
+	if !s.reset || s.request == nil {
+		return
+	}
+	number := s.number
+	context.AfterFunc(s.request, func() {
+		ss.mu.Lock()
+		defer ss.mu.Unlock()
+		ss.end(number)
+	})
 }
 
 // end gives back what a stream takes, once it is over. ss.mu is to be held.
 func (ss *streams) end(number int) {
 	before := len(ss.open)
-	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool {
-		if s.number == number {
+	for i := range ss.open {
+		if s := &ss.open[i]; s.number == number { // a copy would outgrow the stack, as below
 			s.memory.giveBack(s.cost)
 		}
-		return s.number == number
-	})
+	}
+	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool { return s.number == number })
 	if before > 0 && len(ss.open) == 0 {
 		ss.idle()
 		if cap(ss.open) > 16 {
