@@ -196,6 +196,23 @@ func TestConnectionsPart(t *testing.T) {
 	}
 }
 
+// The largest head is taken over HTTP/2, however large that is.
+func TestLargestHead(t *testing.T) {
+	for _, head := range []int{testHead, 8 << 20} {
+		l := testLimits()
+		l.head = head
+		h, rest := newTestHTTP2(l), head
+		for _, f := range []string{":method", "GET", ":path", "/hello", ":scheme", "http", ":authority", "localhost", "x"} {
+			rest -= len(f)
+		}
+		raw := cutIntoFrames(1, 16000, block(indexed(2), literalOf(4, "/hello"), indexed(6), literalOf(1, "localhost"), literal("x", strings.Repeat("a", rest-5*fieldCost))))
+		h.feed(make([]byte, 2*head), []byte(raw))
+		if rec := h.take(marked(1)); rec == nil || rec.refused != 0 || len(rec.fields) != 5 {
+			t.Errorf("with a limit of %d: %+v", head, rec)
+		}
+	}
+}
+
 // What net/http holds of trailers is bounded: those announced are charged, refused or not, and
 // those that come are no larger than a head, and charged until their stream is over.
 func TestTrailersAreCharged(t *testing.T) {

@@ -52,7 +52,7 @@ const maxFrame = 16<<10 + 128
 // not in one frame, doesn't end in time.
 func newHTTP2(l *limits, idle, abort func()) *http2 {
 	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort, streams: streams{idle: idle}}
-	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+l.cost(l.head))}
+	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+handlerCost+l.cost(l.head))}
 	h.records.streams = &h.streams
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
 	h.decoder.SetMaxStringLength(2*l.head + markerSize) // as net/http

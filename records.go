@@ -67,7 +67,7 @@ func (rs *records) put(stream int, h *head, size int) {
 	rs.drop(now.Add(-unclaimedAfter))
 	rs.waiting = append(rs.waiting, record{rs.last, stream, h, size, now})
 	rs.size += size
-	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes {
+	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes && len(rs.waiting) > 1 {
 		rs.dropFirst()
 	}
 }
