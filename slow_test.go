@@ -75,6 +75,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 // A client that reads only when it has sent everything learns that it was too
 // much.
 func TestClientThatReadsLast(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	const head = "POST /hello HTTP/1.1\r\nHost: test\r\n"
 	much := strings.Repeat("a", 4*maxBodyBytes)
