@@ -75,7 +75,7 @@ const (
 	keptTime  = 250 * time.Millisecond
 	leastKept = 30 * time.Millisecond
 
-	// flushTime is what the end of HTTP/2's last answer has to be written.
+	// flushTime is the same for the end of HTTP/2's last answer to be written.
 	flushTime = 100 * time.Millisecond
 )
 
@@ -84,17 +84,14 @@ const (
 func (ps *places) first(turn time.Duration) (first *place, kept time.Duration) {
 	for {
 		first, idle := ps.idle.Next().Value.(*place)
+		most := flushTime
 		if !idle {
-			first = ps.busy.Next().Value.(*place)
+			first, most = ps.busy.Next().Value.(*place), ps.kept
 		}
-		switch {
-		case first.active.Swap(false):
-			first.move(&ps.busy)
-		case idle:
-			return first, flushTime
-		default:
-			return first, min(max(turn*time.Duration(ps.most), leastKept), ps.kept)
+		if !first.active.Swap(false) {
+			return first, min(max(turn*time.Duration(ps.most), leastKept), most)
 		}
+		first.move(&ps.busy)
 	}
 }
 

@@ -127,19 +127,31 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// A new connection is kept shorter while many wait, for the last of them to have its place
-// in time, but not too short to be served.
+// A connection that is new, or whose answer is being written, is kept shorter while many wait,
+// for the last of them to have its place in time, but not too short to be served.
 func TestPlacesAreKeptShorterForMany(t *testing.T) {
-	for turn, want := range map[time.Duration]time.Duration{waitTime: keptTime, time.Millisecond: 100 * time.Millisecond, time.Microsecond: leastKept, -time.Second: leastKept} {
-		synctest.Test(t, func(t *testing.T) {
-			_, server := net.Pipe()
-			ps, begin := newPlaces(100, keptTime), time.Now()
-			for range 100 {
-				ps.take(server, time.Hour)
-			}
-			if ps.take(server, turn); time.Since(begin) != want {
-				t.Errorf("kept for %v with a turn each %v, want %v", time.Since(begin), turn, want)
-			}
-		})
+	for _, test := range []struct{ turn, busy, idle time.Duration }{
+		{waitTime, keptTime, flushTime},
+		{2 * time.Millisecond, 200 * time.Millisecond, flushTime},
+		{time.Millisecond / 2, 50 * time.Millisecond, 50 * time.Millisecond},
+		{time.Microsecond, leastKept, leastKept},
+		{-time.Second, leastKept, leastKept},
+	} {
+		for _, idle := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				_, server := net.Pipe()
+				ps, begin, want := newPlaces(100, keptTime), time.Now(), test.busy
+				for range 100 {
+					p := ps.take(server, time.Hour)
+					if idle {
+						want = test.idle
+						p.end(begin)
+					}
+				}
+				if ps.take(server, test.turn); time.Since(begin) != want {
+					t.Errorf("kept for %v with a turn each %v, idle: %v, want %v", time.Since(begin), test.turn, idle, want)
+				}
+			})
+		}
 	}
 }
