@@ -148,6 +148,7 @@ func attacks(path, slow string) []onslaught {
 		{name: "resets on few connections", conns: 4, sent: resets(100000)},
 		{name: "resets on many short connections", conns: 64, sent: resets(250), closes: true},
 		{name: "idle connections", conns: 10000, sent: asking(path, "")},
+		{name: "idle connections after a stream", conns: 10000, sent: http2Start + request(1)},
 		{name: "handshakes begun", conns: 2000, sent: clientHello(), reads: unread, raw: true},
 	}
 }

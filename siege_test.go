@@ -66,7 +66,7 @@ func TestSiege(t *testing.T) {
 	}
 	besiege("all at once", ".", "http", start(t), "-attackpart=2")
 	for _, name := range []string{"heads of tiny fields, JSON, not read", "half heads of tiny fields", "bombs of an empty field",
-		"half blocks", "resets on many short connections", "idle connections", "handshakes begun"} {
+		"half blocks", "resets on many short connections", "idle connections", "idle connections after a stream", "handshakes begun"} {
 		besiege(name+", TLS", "^"+name+"$", "https", startTLS(t), "-attacktls")
 	}
 	besiege("all at once, TLS", ".", "https", startTLS(t), "-attackpart=2", "-attacktls")
