@@ -35,7 +35,7 @@ const (
 	streamCost          = 16 << 10 // a stream of HTTP/2, until it is over
 	handlerCost         = 16 << 10 // beside that, until its handler is done
 	ownMemory           = 2 * (streamCost + handlerCost)
-	connMemory          = 20 << 20        // for other streams of one connection, which hold a third of it at most
+	connMemory          = 18 << 20        // for other streams of one connection, which hold a third of it at most
 	announcedCost       = 80              // a byte of Trailer, of which net/http makes a map
 	maxAnnounced        = 64              // bytes of it that a refused request may hold
 	memoryWait          = 5 * time.Second // how long a connection waits for it
