@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
-	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -227,6 +226,13 @@ const (
 func (c *conn) CloseWrite() error {
 	err := c.thriftyConn.CloseWrite()
 	c.SetReadDeadline(time.Now().Add(lingerTimeout))
-	io.CopyN(io.Discard, c.thriftyConn, lingerBytes)
+	for buf, left := make([]byte, 4<<10), lingerBytes; left > 0; {
+		n, err := c.thriftyConn.Read(buf)
+		if err != nil {
+			break
+		}
+		left -= n
+		runtime.Gosched() // hundreds that send without a pause would have others wait for seconds
+	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"syscall"
 
 	"github.com/golang/glog"
 )
@@ -18,11 +19,38 @@ import (
 // newListener returns ln with connections that keep heads, within l, over TLS unless
 // config is nil.
 func newListener(ln net.Listener, config *tls.Config, l *limits) net.Listener {
+	if l.bounded {
+		boundBuffers(ln)
+	}
 	clear := listener{newBacklog(ln, l), l}
 	if config == nil {
 		return clear
 	}
 	return newTLSListener(clear, config)
+}
+
+// What the kernel is asked to buffer of a connection, in bytes. It takes twice as much, and
+// unasked up to some MB, which count in a pod.
+const (
+	receiveBuffer = 16 << 10
+	sendBuffer    = 8 << 10
+)
+
+// boundBuffers has connections that come to ln buffered as said above. They have the sizes of
+// their listener (tcp(7)).
+func boundBuffers(ln net.Listener) {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) {
+		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
+		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer)
+	})
 }
 
 // A listener accepts connections in the clear.

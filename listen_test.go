@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,5 +39,44 @@ func TestCloseDuringHandshake(t *testing.T) {
 	client.SetReadDeadline(time.Now().Add(headTimeout / 2))
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("a client in its handshake: %v", err)
+	}
+}
+
+// Within a GOMEMLIMIT the kernel buffers little of a connection, as Linux has it twice of what
+// it is asked for.
+func TestBuffers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("others count otherwise")
+	}
+	for _, bounded := range []bool{false, true} {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := testLimits()
+		l.bounded = bounded
+		ln := newListener(tcp, nil, l)
+		defer ln.Close()
+		client, err := net.Dial("tcp", tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := c.(*conn).halfCloser.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) {
+			for buffer, want := range map[int]int{syscall.SO_RCVBUF: receiveBuffer, syscall.SO_SNDBUF: sendBuffer} {
+				size, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, buffer)
+				if (size == 2*want) != bounded || err != nil {
+					t.Errorf("bounded: %v, a buffer of %d bytes, %v", bounded, size, err)
+				}
+			}
+		})
 	}
 }
