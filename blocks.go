@@ -51,11 +51,14 @@ func (h *http2) decode() bool {
 		if err == nil {
 			err = h.decoder.Close()
 		}
-		if err == nil {
+		// Where a second request comes on a stream the first was malformed, and net/http's
+		// reset for that would pass for the end of the second.
+		lost := err != nil || h.pseudo && !h.request
+		if !lost {
 			h.end(padding, len(fragment))
 		}
 		h.freeFields()
-		if err != nil {
+		if lost {
 			return false
 		}
 		if len(fragment) > maxKeptFrame {
@@ -79,7 +82,7 @@ var indexedMethod = []byte{0x82}
 
 // begin begins a block. One on a stream that is open holds trailers.
 func (h *http2) begin() {
-	h.size, h.announced = 0, 0
+	h.size, h.announced, h.pseudo = 0, 0, false
 	h.request = h.stream%2 == 1 && !h.streams.has(h.stream)
 	h.fields = fieldBuffers.Get().(*[]field)
 	h.decoder.SetEmitEnabled(true)
@@ -99,6 +102,7 @@ func (h *http2) freeFields() {
 // keep counts a field, and keeps it if it is of a request whose head isn't too large. Up to
 // twice the limit a head gets to the handler, to be refused there; past that net/http refuses.
 func (h *http2) keep(f hpack.HeaderField) {
+	h.pseudo = h.pseudo || f.IsPseudo()
 	if f.Name == "trailer" {
 		h.announced += len(f.Value)
 	}
@@ -158,7 +162,7 @@ func (h *http2) record(last bool) {
 		h.limits.refused.add()
 	}
 	kept.last = last
-	h.records.put(h.stream, kept, h.size)
+	h.records.put(kept, h.size)
 }
 
 // charge takes of the connection's own memory, or else of b, what the stream of the block
@@ -169,7 +173,7 @@ func (h *http2) charge(kept *head, stream, handler int, b *budget) bool {
 	} else if !b.try(stream + handler) {
 		return false
 	}
-	h.streams.begin(h.stream, b, stream)
+	h.streams.begin(h.stream, h.records.last, b, stream)
 	kept.memory, kept.cost = b, handler
 	return true
 }
@@ -187,7 +191,7 @@ func (h *http2) chargeTrailers() {
 		h.refuse()
 		return
 	}
-	h.streams.begin(h.stream, h.shared, cost)
+	h.streams.begin(h.stream, 0, h.shared, cost)
 }
 
 // reserve takes the memory that a block may need with the frame that has begun. It reports

@@ -90,9 +90,8 @@ func TestStreamsAreCharged(t *testing.T) {
 		t.Errorf("%d and %d bytes are left", h.own.left, l.memory.left)
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
-	ctx, over := context.WithCancel(t.Context())
 	for n := range uint64(5) {
-		h.take(marked(n + 1).WithContext(ctx)).free()
+		h.take(marked(n + 1)).free()
 	}
 	if h.own.left != ownMemory-2*streamCost || l.memory.left != 1<<20-3*streamCost {
 		t.Errorf("while the answers aren't taken, %d and %d bytes are left", h.own.left, l.memory.left)
@@ -105,10 +104,9 @@ func TestStreamsAreCharged(t *testing.T) {
 	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)))
 	h.feed(dst, []byte(reset(9)))
 	if len(h.streams.open) != 1 {
-		t.Errorf("before net/http has read a reset %d streams are open", len(h.streams.open))
+		t.Errorf("behind a reset %d streams are open", len(h.streams.open))
 	}
-	over()
-	awaitNone(&h.streams)
+	h.streams.none()
 	if h.late != nil {
 		t.Error("a whole block still has a time to end in")
 	}
@@ -117,30 +115,40 @@ func TestStreamsAreCharged(t *testing.T) {
 	}
 }
 
-// awaitNone waits until no stream is open.
-func awaitNone(ss *streams) {
-	for open := 1; open > 0; runtime.Gosched() {
-		ss.mu.Lock()
-		open = len(ss.open)
-		ss.mu.Unlock()
+// A stream that its client resets is over when net/http has taken note: when it has no stream,
+// or a handler has a later request, and not when the reset comes or the handler is done.
+func TestResetStreams(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, test := range []struct {
+		what string
+		do   func(*http2)
+		open int
+	}{
+		{"it is reset", func(h *http2) {}, 1},
+		{"a handler is done with it", func(h *http2) { h.take(marked(1)).free() }, 1},
+		{"a handler is, and net/http has none", func(h *http2) {
+			h.take(marked(1))
+			h.streams.none()
+		}, 0},
+		{"net/http may not have begun it", func(h *http2) { h.streams.none() }, 1},
+		{"it was over before its handler began", func(h *http2) { h.take(marked(1).WithContext(over)) }, 0},
+		{"no handler will have it", func(h *http2) { h.drop(time.Now()) }, 0},
+		{"a later request is handled", func(h *http2) {
+			h.feed(make([]byte, 1000), []byte(request(3)))
+			h.take(marked(2))
+		}, 1},
+		{"one that came before the reset is handled", func(h *http2) {
+			h.feed(make([]byte, 1000), []byte(request(3)+reset(3)+reset(1)))
+			h.take(marked(2))
+		}, 1},
+	} {
+		h := newTestHTTP2(testLimits())
+		h.feed(make([]byte, 1000), []byte(request(1)+reset(1)))
+		if test.do(h); len(h.streams.open) != test.open {
+			t.Errorf("when %s, %d streams are open, want %d", test.what, len(h.streams.open), test.open)
+		}
 	}
-}
-
-// A stream that is reset before a handler has its request ends when that is over, or when no
-// handler asks for it in time.
-func TestEarlyResets(t *testing.T) {
-	h := newTestHTTP2(testLimits())
-	for id := range 2 {
-		h.feed(make([]byte, 1000), []byte(request(2*id+1)+reset(2*id+1)))
-	}
-	ctx, over := context.WithCancel(t.Context())
-	h.take(marked(1).WithContext(ctx))
-	if len(h.streams.open) != 2 {
-		t.Errorf("while the request is handled %d streams are open", len(h.streams.open))
-	}
-	over()
-	h.drop(time.Now())
-	awaitNone(&h.streams)
 }
 
 // A request is charged as one whatever stream came before: net/http doesn't count one that is
@@ -152,6 +160,17 @@ func TestStreamsBehindTheLast(t *testing.T) {
 	}
 	if len(h.records.waiting) != 3 {
 		t.Errorf("%d requests are recorded, want 3", len(h.records.waiting))
+	}
+}
+
+// Behind a second request on a stream that is open nothing more is taken.
+func TestStreamUsedTwice(t *testing.T) {
+	for again, ends := range map[string]bool{request(1): true, frameOf(headersFrame, endHeaders|endStream, 1, block(literal("x", "1"))): false} {
+		h := newTestHTTP2(testLimits())
+		h.feed(make([]byte, 1000), []byte(request(1)+again))
+		if h.ended != ends {
+			t.Errorf("after %q it ends: %v", again, h.ended)
+		}
 	}
 }
 

@@ -56,7 +56,9 @@ func noteState(nc net.Conn, state http.ConnState) {
 	case state == http.StateActive:
 		c.place.begin()
 	case state == http.StateIdle:
-		if c.http2 == nil { // else its streams tell: net/http has yet to write the end of the answer
+		if c.http2 != nil { // its streams tell: net/http has yet to write the end of the answer
+			c.http2.streams.none()
+		} else {
 			c.handled.Store(false)
 			c.place.end(time.Time{})
 		}

@@ -24,6 +24,7 @@ type http2 struct {
 	skipped   bool        // the block isn't decoded
 	block     []byte      // as much as has come, where it ends in a later frame
 	request   bool        // the block is a request's
+	pseudo    bool        // it has pseudo-fields
 	fields    *[]field    // of the block, unless they are too many
 	size      int         // of its fields
 	announced int         // bytes of its fields Trailer
@@ -99,7 +100,7 @@ func (h *http2) gather(p []byte) (n int) {
 		}
 		kind := h.frame.kind()
 		if kind == resetFrame {
-			h.streams.reset(h.frame.stream())
+			h.streams.reset(h.frame.stream(), h.records.last)
 		}
 		switch {
 		case h.frame.length() > maxFrame, (kind == continuationFrame) != (h.stream != 0): // net/http ends the connection

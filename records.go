@@ -30,7 +30,6 @@ const markerSize = 26 + 19 + fieldCost
 
 type record struct {
 	number uint64
-	stream int
 	head   *head
 	size   int
 	at     time.Time // it was put
@@ -61,11 +60,11 @@ func (rs *records) nextMarker() []byte {
 	return append(append(field, byte(len(value))), value...)
 }
 
-// put records h, of a stream, of size bytes, under the last marker.
-func (rs *records) put(stream int, h *head, size int) {
+// put records h, of size bytes, under the last marker.
+func (rs *records) put(h *head, size int) {
 	now := time.Now()
 	rs.drop(now.Add(-unclaimedAfter))
-	rs.waiting = append(rs.waiting, record{rs.last, stream, h, size, now})
+	rs.waiting = append(rs.waiting, record{rs.last, h, size, now})
 	rs.size += size
 	for len(rs.waiting) > maxRecords || rs.size > maxRecordBytes && len(rs.waiting) > 1 {
 		rs.dropFirst()
@@ -84,7 +83,7 @@ func (rs *records) drop(then time.Time) (more bool) {
 func (rs *records) dropFirst() {
 	rec := rs.remove(0)
 	rec.head.free()
-	rs.streams.handle(rec.stream, forgone)
+	rs.streams.forgo(rec.number)
 }
 
 // take takes the marker out of r, and returns what it names, or nil. Ours is the last
@@ -105,7 +104,10 @@ func (rs *records) take(r *http.Request) *head {
 		return nil
 	}
 	rec := rs.remove(i)
-	rs.streams.handle(rec.stream, r.Context())
+	rs.streams.handle(rec.number)
+	if r.Context().Err() != nil {
+		rs.streams.forgo(rec.number)
+	}
 	return rec.head
 }
 

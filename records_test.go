@@ -24,7 +24,7 @@ func TestRecordsAreBounded(t *testing.T) {
 		rs := records{streams: new(streams)}
 		for range test.n {
 			rs.nextMarker()
-			rs.put(1, newHead(), test.size)
+			rs.put(newHead(), test.size)
 		}
 		for i := range test.n {
 			number := uint64(i + 1)
@@ -43,10 +43,10 @@ func TestRecordsAreBounded(t *testing.T) {
 func TestOldRecordsAreDropped(t *testing.T) {
 	rs := records{streams: new(streams)}
 	for range 2 {
-		rs.put(1, newHead(), 100)
+		rs.put(newHead(), 100)
 		rs.waiting[0].at = time.Now().Add(-2 * unclaimedAfter)
 	}
-	if rs.put(1, newHead(), 100); len(rs.waiting) != 1 || rs.size != 100 {
+	if rs.put(newHead(), 100); len(rs.waiting) != 1 || rs.size != 100 {
 		t.Errorf("%d heads of %d bytes wait", len(rs.waiting), rs.size)
 	}
 }
@@ -60,7 +60,7 @@ func TestMarker(t *testing.T) {
 	rs = records{streams: new(streams)}
 	for range 3 {
 		rs.nextMarker()
-		rs.put(1, newHead(), 1)
+		rs.put(newHead(), 1)
 	}
 	r := marked(2)
 	if rs.take(r) == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {

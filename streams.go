@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"slices"
 	"sync"
 )
@@ -23,86 +22,84 @@ type streams struct {
 // A stream is one, or a part of what one takes of memory.
 type stream struct {
 	number int
+	record uint64 // of its request; 0 for its trailers
 	memory *budget
 	cost   int
 
-	request context.Context // of its request, once that is handled; net/http ends it with the stream
-	reset   bool            // by its client
+	handled bool   // a handler has had the request, or none will
+	reset   uint64 // the last record when its client reset it, or 0
 }
 
-// begin notes what a stream takes of b, in bytes.
-func (ss *streams) begin(number int, b *budget, cost int) {
+// begin notes what the stream of a record takes of b, in bytes.
+func (ss *streams) begin(number int, record uint64, b *budget, cost int) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.open = append(ss.open, stream{number: number, memory: b, cost: cost})
+	ss.open = append(ss.open, stream{number: number, record: record, memory: b, cost: cost, handled: record == 0})
 }
 
 // has reports whether a stream is open.
 func (ss *streams) has(number int) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	return ss.find(number) != nil
+	return slices.ContainsFunc(ss.open, func(s stream) bool { return s.number == number })
 }
 
-// find returns an open stream, or nil. ss.mu is to be held.
-func (ss *streams) find(number int) *stream {
+// reset notes that a stream's client resets it, after so many records. It is not over by that:
+// behind an error of the connection net/http takes no reset, and keeps all streams for a second,
+// or, where a Write stalls, for half a minute.
+func (ss *streams) reset(number int, last uint64) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
 	for i := range ss.open {
-		if ss.open[i].number == number {
-			return &ss.open[i]
+		if s := &ss.open[i]; s.number == number && s.reset == 0 {
+			s.reset = last
 		}
 	}
-	return nil
 }
 
-// handle notes the context of a stream's request, which is forgone if no handler gets it.
-func (ss *streams) handle(number int, request context.Context) {
+// handle notes that a handler has the request of a record. net/http has taken what came before
+// it, then, and that is over which was reset.
+func (ss *streams) handle(record uint64) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if s := ss.find(number); s != nil {
-		s.request = request
-		ss.endAfter(s)
-	}
-}
-
-// forgone is a context that is over.
-var forgone, forgo = context.WithCancel(context.Background())
-
-func init() { forgo() }
-
-// reset notes that a stream's client resets it. That ends it when net/http goes along, as it
-// doesn't behind an error of the connection.
-func (ss *streams) reset(number int) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if s := ss.find(number); s != nil && !s.reset {
-		s.reset = true
-		ss.endAfter(s)
-	}
-}
-
-// endAfter ends s after its request, if it is reset. ss.mu is to be held.
-func (ss *streams) endAfter(s *stream) {
-	if !s.reset || s.request == nil {
-		return
-	}
-	number := s.number
-	context.AfterFunc(s.request, func() {
-		ss.mu.Lock()
-		defer ss.mu.Unlock()
-		ss.end(number)
+	ss.end(func(s *stream) bool {
+		s.handled = s.handled || s.record == record
+		return s.reset != 0 && s.reset < record
 	})
 }
 
-// end gives back what a stream takes, once it is over. ss.mu is to be held.
-func (ss *streams) end(number int) {
-	before := len(ss.open)
+// forgo notes that the request of a record is over, or that no handler will have it.
+func (ss *streams) forgo(record uint64) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.end(func(s *stream) bool {
+		s.handled = s.handled || s.record == record
+		return s.reset != 0 && s.record == record
+	})
+}
+
+// none notes that net/http has no stream: what a handler has had is over, if it is reset, and
+// else once its end is sent.
+func (ss *streams) none() {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.end(func(s *stream) bool { return s.reset != 0 && s.handled })
+}
+
+// end gives back what the streams take that are over. ss.mu is to be held.
+func (ss *streams) end(over func(*stream) bool) {
+	ended := false
 	for i := range ss.open {
-		if s := &ss.open[i]; s.number == number { // a copy would outgrow the stack, as below
+		if s := &ss.open[i]; over(s) {
 			s.memory.giveBack(s.cost)
+			s.number, ended = 0, true
 		}
 	}
-	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool { return s.number == number })
-	if before > 0 && len(ss.open) == 0 {
+	if !ended {
+		return
+	}
+	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool { return s.number == 0 })
+	if len(ss.open) == 0 {
 		ss.idle()
 		if cap(ss.open) > 16 {
 			ss.open = nil
@@ -138,7 +135,7 @@ func (ss *streams) follow(p []byte) (open int) {
 		ss.sent, p = append(ss.sent, p[:n]...), p[n:]
 		if f := ss.sent; len(f) == frameHeader {
 			if f.ends() {
-				ss.end(f.stream())
+				ss.end(func(s *stream) bool { return s.number == f.stream() })
 			}
 			ss.rest, ss.sent = f.length(), f[:0]
 		}
