@@ -55,6 +55,12 @@ func bomb(n, size, refs int, path, name string) string {
 	return b.String()
 }
 
+// upload returns n frames of a body that no handler reads.
+func upload(n int) string {
+	head := frameOf(headersFrame, endHeaders, 1, block(indexed(3), literalOf(4, "/nothing"), indexed(6), literalOf(1, "localhost")))
+	return head + strings.Repeat(frameOf(dataFrame, 0, 1, strings.Repeat("a", 16000)), n)
+}
+
 // trailers returns n streams, each with trailers of a field referred to often, whose answers
 // have no window.
 func trailers(n int, path string) string {
@@ -141,7 +147,8 @@ func attacks(path, slow string) []onslaught {
 		{name: "bombs whose windows get a byte at a time", conns: 200, sent: bomb(100, 0, 1000, path, "x"), again: window(100), pause: 100 * time.Millisecond},
 		{name: "streams with a delay", conns: 1000, sent: bomb(100, 0, 1, slow, "x"), reads: unread},
 		{name: "small answers, not read", conns: 600, sent: bomb(100, 0, 0, path, "x"), reads: unread},
-		{name: "resets behind an error", conns: 600, sent: bomb(100, 0, 0, path, "x") + frameOf(dataFrame, 0, 0) + resetAll(100), reads: unread},
+		{name: "resets behind an error", conns: 600, sent: bomb(100, 0, 0, path, "x") + reset(1<<31-1) + resetAll(100), reads: unread},
+		{name: "bodies, not read", conns: 600, sent: http2NoWindow + upload(63), reads: unread},
 		{name: "trailers", conns: 600, sent: trailers(100, path), reads: unread},
 		{name: "announced trailers", conns: 600, sent: asking(path, "Transfer-Encoding: chunked\r\nTrailer: "+announced(60000)+"\r\n"), reads: unread},
 		{name: "half blocks", conns: 2000, sent: strings.TrimSuffix(http2Start+cutIntoFrames(1, 16000, block(literal("x", strings.Repeat("~", 60000)))+"\x82"), "\x82"), reads: unread},

@@ -264,7 +264,7 @@ func serveWithin(t *testing.T, l *limits) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(newHandler("none"), testHead)
+	srv := newServer(newHandler("none"), l)
 	t.Cleanup(func() { srv.Close() })
 	go srv.Serve(newListener(ln, nil, l))
 	return ln.Addr().String()

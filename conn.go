@@ -82,6 +82,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if c.http2 == nil && len(c.rest) > 0 {
+		runtime.Gosched() // a client that sends without a pause would have a processor for 10 ms on end
+	}
 	for {
 		n, err := c.handOn(p)
 		if n > 0 || err != nil {
@@ -96,6 +99,9 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		c.rest = into[:n] // an error beside them comes again after them
+		if n == len(c.ahead) {
+			runtime.Gosched() // as above
+		}
 	}
 }
 

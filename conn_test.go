@@ -20,7 +20,7 @@ func TestIdleMemory(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, NextProtos: []string{"h2", "http/1.1"}}
 	large := strings.Repeat("a", size)
 	measure := func(ln net.Listener, useTLS, http2 bool) int {
-		srv := newServer(newHandler("local"), testHead)
+		srv := newServer(newHandler("local"), testLimits())
 		go srv.Serve(ln)
 		defer srv.Close()
 		before := heapBytes()

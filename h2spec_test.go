@@ -48,7 +48,7 @@ func TestH2spec(t *testing.T) {
 		case over != nil:
 			ln = tls.NewListener(ln, over)
 		}
-		srv := newServer(newHandler("none"), testHead)
+		srv := newServer(newHandler("none"), testLimits())
 		srv.ErrorLog.SetOutput(io.Discard)
 		defer srv.Close()
 		go srv.Serve(ln)

@@ -28,23 +28,36 @@ const (
 // http2Slack is what net/http takes over HTTP/2 beyond MaxHeaderBytes.
 const http2Slack = 10 * fieldCost
 
-// newServer returns a server of h within the limits above, for HTTP/1 and HTTP/2,
-// the latter by prior knowledge too, with heads of maxHead bytes. It is to serve a
-// newListener.
-func newServer(h *handler, maxHead int) *http.Server {
+// How much net/http takes of the bodies on a connection of HTTP/2 before a handler reads them,
+// which may be never, in bytes.
+const (
+	bodyWindow        = 512 << 10
+	boundedBodyWindow = 64 << 10 // within a GOMEMLIMIT: the least that net/http knows
+)
+
+// newServer returns a server of h within the limits above and l, for HTTP/1 and HTTP/2,
+// the latter by prior knowledge too. It is to serve a newListener.
+func newServer(h *handler, l *limits) *http.Server {
+	window := bodyWindow
+	if l.bounded {
+		window = boundedBodyWindow
+	}
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      responseTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    2*maxHead + markerSize - http2Slack, // for the handler to refuse over HTTP/2; over HTTP/1 the conn does
+		MaxHeaderBytes:    2*l.head + markerSize - http2Slack, // for the handler to refuse over HTTP/2; over HTTP/1 the conn does
 		ErrorLog:          log.New(logWriter{}, "", 0),
 		Protocols:         new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:      maxStreams,
 			MaxReadFrameSize:          maxFrame,
 			MaxDecoderHeaderTableSize: tableSize,
+
+			MaxReceiveBufferPerConnection: window,
+			MaxReceiveBufferPerStream:     window,
 		},
 
 		ConnContext: withConn,

@@ -19,7 +19,7 @@ import (
 func testServer(t *testing.T, h *handler) string {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
-	ts.Config = newServer(h, testHead)
+	ts.Config = newServer(h, testLimits())
 	ts.Listener = newListener(ts.Listener, nil, testLimits())
 	ts.Start()
 	t.Cleanup(ts.Close)
@@ -167,7 +167,7 @@ func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	h := newHandler("local")
 	h.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
-	srv := newServer(h, testHead)
+	srv := newServer(h, testLimits())
 	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "main.logWriter" {
 		t.Errorf("net/http logs to %s", got)
 	}
@@ -206,12 +206,30 @@ func TestAnnouncedTrailers(t *testing.T) {
 	}
 }
 
+// Over HTTP/2 net/http takes so much of a body that no handler reads.
+func TestBodyWindow(t *testing.T) {
+	for bounded, window := range map[bool]int{false: bodyWindow, true: boundedBodyWindow} {
+		l := testLimits()
+		l.bounded = bounded
+		c := newHTTP2Peer(t, "tcp", serveWithin(t, l), nil).c
+		io.WriteString(c, http2Start)
+		settings := make(frame, frameHeader+30)
+		if _, err := io.ReadFull(c, settings); err != nil || settings.kind() != settingsFrame || settings.length() != 30 {
+			t.Fatalf("%q, %v", settings, err)
+		}
+		want := string([]byte{0, 4, 0, byte(window >> 16), byte(window >> 8), byte(window)}) // RFC 9113 section 6.5.2
+		if !strings.Contains(string(settings), want) {
+			t.Errorf("bounded: %v, %q lacks %q", bounded, settings, want)
+		}
+	}
+}
+
 // An HTTP/2 client that doesn't read is let go in time, as is one that reads a byte.
 func TestStalledHTTP2Write(t *testing.T) {
 	for read := range 2 {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(time.Until(longAgo))
-			srv := newServer(newHandler("none"), testHead)
+			srv := newServer(newHandler("none"), testLimits())
 			client, server := net.Pipe()
 			clients := make(stage, 1)
 			clients <- halfClosingPipe{server}

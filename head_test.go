@@ -41,7 +41,7 @@ func TestHelloJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(newHandler("local"), testHead)
+	srv := newServer(newHandler("local"), testLimits())
 	go srv.Serve(newListener(ln, &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, testLimits()))
 	defer srv.Close()
 	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "example.com",

@@ -337,7 +337,7 @@ func serveHTTP2(tb testing.TB) (ours, stock string) {
 		if name == ours {
 			ln = newListener(ln, nil, testLimits())
 		}
-		srv := newServer(newHandler("none"), testHead)
+		srv := newServer(newHandler("none"), testLimits())
 		if name == stock {
 			srv.MaxHeaderBytes -= markerSize // it gets none
 		}

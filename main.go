@@ -98,7 +98,7 @@ func notifySignals() (stops, hangups chan os.Signal) {
 // ends it, and returns the exit status.
 func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.Signal) int {
 	h := newHandler(*pprofAccess)
-	srv := newServer(h, l.head)
+	srv := newServer(h, l)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(newListener(ln, tlsConfig, l)) }()
 	scheme := "http"

@@ -14,7 +14,7 @@ import (
 // A profile ends when its reader stops reading, and what net/http still writes after it.
 func TestStalledProfiles(t *testing.T) {
 	h := newHandler("all")
-	srv := newServer(h, testHead)
+	srv := newServer(h, testLimits())
 	srv.WriteTimeout /= 300
 	done := make(chan bool, 1)
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +64,7 @@ func TestStalledProfiles(t *testing.T) {
 // Over HTTP/2 too, a profile may take longer than other responses.
 func TestLongHTTP2Profile(t *testing.T) {
 	t.Parallel() // but not to another trace of this process
-	srv := newServer(newHandler("all"), testHead)
+	srv := newServer(newHandler("all"), testLimits())
 	srv.WriteTimeout /= 40 // less than there is between the Writes of a trace
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

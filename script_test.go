@@ -87,7 +87,7 @@ type answer struct {
 func play(tb testing.TB, ours bool) func(in string, cut func() int) []answer {
 	type scriptKey struct{}
 	h := newHandler("none") // a fuzzer might ask for an hour's profile
-	srv := newServer(h, testHead)
+	srv := newServer(h, testLimits())
 	srv.ErrorLog.SetOutput(io.Discard)
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		s, ok := nc.(*script)

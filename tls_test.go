@@ -196,7 +196,7 @@ func TestPrefaceOverTLS(t *testing.T) {
 		} else {
 			ln = tls.NewListener(ln, config)
 		}
-		srv := newServer(newHandler("none"), testHead)
+		srv := newServer(newHandler("none"), testLimits())
 		srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if h := takeHead(r); ours && h == nil {
 				t.Errorf("%q is not known as it arrived", requestLine(r))
