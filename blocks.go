@@ -140,6 +140,9 @@ func (h *http2) end(padding, size int) {
 func (h *http2) record(last bool) {
 	most := 2 * h.limits.head
 	stream, handler := streamCost+announcedCost*h.announced, handlerCost+h.limits.cost(h.size)
+	if h.size <= smallHead { // net/http keeps it, and else replaceIn has it go
+		stream += headCopies * h.size
+	}
 	if h.size > most { // net/http answers, and holds as much until the client has the answer
 		stream, handler = stream+h.limits.cost(most), handlerCost
 	}

@@ -31,10 +31,10 @@ const fieldCost = 32
 // small head are not counted: they are what a connection's place stands for.
 const (
 	smallHead           = 4 << 10
-	headCopies          = 4        // of a large head: ours, and net/http's while it reads it
-	streamCost          = 16 << 10 // a stream of HTTP/2, until it is over
-	handlerCost         = 16 << 10 // beside that, until its handler is done
-	ownMemory           = 2 * (streamCost + handlerCost)
+	headCopies          = 4               // of a large head: ours, and net/http's while it reads it
+	streamCost          = 16 << 10        // a stream of HTTP/2, until it is over
+	handlerCost         = 16 << 10        // beside that, until its handler is done
+	ownMemory           = 72 << 10        // for two streams with heads of 1 KiB
 	connMemory          = 18 << 20        // for other streams of one connection, which hold a third of it at most
 	announcedCost       = 80              // a byte of Trailer, of which net/http makes a map
 	maxAnnounced        = 64              // bytes of it that a refused request may hold

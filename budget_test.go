@@ -80,20 +80,21 @@ func TestStreamsAreCharged(t *testing.T) {
 	for i := range 4 {
 		h.feed(dst, []byte(request(2*i+1)))
 	}
+	stream := streamCost + headCopies*h.size
 	begun := frameOf(headersFrame, 0, 9, block(asked4...))
 	h.feed(dst, []byte(begun+frameOf(continuationFrame, 0, 9))) // small as yet
 	if h.taken > 0 || h.late == nil {
 		t.Errorf("half a small block takes %d bytes, and has until %v", h.taken, h.late)
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, 0, 9, block(literal("x", strings.Repeat("a", smallHead))))))
-	if h.own.left != 0 || l.memory.left != 1<<20-2*(streamCost+handlerCost)-headCopies*testHead {
+	if h.own.left != ownMemory-2*(stream+handlerCost) || l.memory.left != 1<<20-2*(stream+handlerCost)-headCopies*testHead {
 		t.Errorf("%d and %d bytes are left", h.own.left, l.memory.left)
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
 	for n := range uint64(5) {
 		h.take(marked(n + 1)).free()
 	}
-	if h.own.left != ownMemory-2*streamCost || l.memory.left != 1<<20-3*streamCost {
+	if h.own.left != ownMemory-2*stream || l.memory.left != 1<<20-2*stream-streamCost {
 		t.Errorf("while the answers aren't taken, %d and %d bytes are left", h.own.left, l.memory.left)
 	}
 	for n := range 3 { // in single bytes
@@ -274,7 +275,7 @@ func serveWithin(t *testing.T, l *limits) string {
 func TestUnreadAnswers(t *testing.T) {
 	t.Parallel()
 	l := testLimits()
-	l.memory = newBudget(2*streamCost + handlerCost)
+	l.memory = newBudget(2*(streamCost+1<<10) + handlerCost)
 	addr := serveWithin(t, l)
 	p := newHTTP2Peer(t, "tcp", addr, nil)
 	p.send(http2NoWindow, cuts["whole"])

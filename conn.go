@@ -52,6 +52,7 @@ type conn struct {
 
 	rest    []byte      // received, not yet handed on; net/http never has two Reads under way
 	http2   *http2      // the feed, over HTTP/2
+	idle    *time.Timer // runs endIdle, over HTTP/2
 	ahead   []byte      // over HTTP/2: what rest is received into
 	preface string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled atomic.Bool // a handler has had the request that is answered
@@ -146,6 +147,9 @@ func (c *conn) Close() error {
 	c.closed = true
 	c.giveBack()
 	c.feed.close()
+	if c.idle != nil {
+		c.idle.Stop()
+	}
 	c.dropLater(time.Time{})
 	c.mu.Unlock()
 	return c.thriftyConn.Close()
@@ -153,6 +157,19 @@ func (c *conn) Close() error {
 
 // endTime is how long a connection is kept that the feed ends, unless net/http ends it.
 const endTime = time.Second
+
+// endIdle closes a connection of HTTP/2 that has had no stream for idleTimeout.
+func (c *conn) endIdle() {
+	c.mu.Lock()
+	left := idleTimeout - c.http2.streams.idleFor()
+	if left > 0 && !c.closed {
+		c.idle.Reset(left)
+	}
+	c.mu.Unlock()
+	if left <= 0 {
+		c.Close()
+	}
+}
 
 // dropAfter is when a handler has its request's head, if it gets one.
 const dropAfter = time.Second
@@ -186,6 +203,7 @@ func (c *conn) awaitHTTP2(p []byte) error {
 		c.mu.Lock()
 		c.http2 = newHTTP2(c.limits, func() { c.place.end(time.Now()) }, func() { c.Close() })
 		c.feed = c.http2
+		c.idle = time.AfterFunc(idleTimeout, c.endIdle)
 		c.mu.Unlock()
 		c.ahead = make([]byte, aheadBytes)
 		c.refused = nil // HTTP/2 refuses in frames

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"path"
@@ -45,9 +46,7 @@ func newServer(h *handler, l *limits) *http.Server {
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headTimeout,
-		ReadTimeout:       requestTimeout,
 		WriteTimeout:      responseTimeout,
-		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    2*l.head + markerSize - http2Slack, // for the handler to refuse over HTTP/2; over HTTP/1 the conn does
 		ErrorLog:          log.New(logWriter{}, "", 0),
 		Protocols:         new(http.Protocols),
@@ -69,8 +68,20 @@ func newServer(h *handler, l *limits) *http.Server {
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
+	// net/http sets up HTTP/2 when it first serves. Without these it does so without a timer for
+	// idle connections, which it would start again behind one that ends with streams open, and
+	// so hold that for as long. Connections of HTTP/2 end by themselves.
+	srv.Serve(nowhere{})
+	srv.ReadTimeout, srv.IdleTimeout = requestTimeout, idleTimeout
 	return srv
 }
+
+// Nowhere is a listener to which nobody comes.
+type nowhere struct{}
+
+func (nowhere) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (nowhere) Close() error              { return nil }
+func (nowhere) Addr() net.Addr            { return nil }
 
 const (
 	helloPath   = "/hello"

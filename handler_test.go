@@ -3,16 +3,19 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 )
 
 // testServer serves h as main does, on a free port, and returns its address.
@@ -204,6 +207,63 @@ func TestAnnouncedTrailers(t *testing.T) {
 	if r.Trailer != nil {
 		t.Error("it is")
 	}
+}
+
+// Nothing is held of a connection of HTTP/2 that ended with a stream open.
+func TestEndWithOpenStream(t *testing.T) {
+	t.Parallel()
+	l := testLimits()
+	srv, conns := newServer(newHandler("none"), l), make(chan weak.Pointer[conn], 1)
+	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
+		conns <- weak.Make(connOf(nc))
+		return withConn(ctx, nc)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	go srv.Serve(newListener(ln, nil, l))
+	p := newHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
+	p.send(http2NoWindow+request(1), cuts["whole"])
+	for f := make(frame, frameHeader); f.kind() != headersFrame; io.CopyN(io.Discard, p.c, int64(f.length())) {
+		if _, err := io.ReadFull(p.c, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.c.Close()
+	c := <-conns
+	for begin := time.Now(); c.Value() != nil; runtime.GC() {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("it is held")
+		}
+	}
+}
+
+// A connection of HTTP/2 ends when it has had no stream for idleTimeout.
+func TestIdleHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(longAgo))
+		client, server := net.Pipe()
+		clients := make(stage, 1)
+		clients <- halfClosingPipe{server}
+		defer close(clients)
+		srv, ended := newServer(newHandler("none"), testLimits()), time.Time{}
+		go srv.Serve(newListener(clients, nil, testLimits()))
+		go func() {
+			io.Copy(io.Discard, client)
+			ended = time.Now()
+		}()
+		io.WriteString(client, http2Start)
+		time.Sleep(idleTimeout * 3 / 4)
+		io.WriteString(client, request(1))
+		last := time.Now()
+		time.Sleep(2 * idleTimeout)
+		synctest.Wait()
+		if ended.Sub(last) != idleTimeout {
+			t.Errorf("it ends after %v, want %v", ended.Sub(last), idleTimeout)
+		}
+	})
 }
 
 // Over HTTP/2 net/http takes so much of a body that no handler reads.

@@ -52,7 +52,7 @@ const maxFrame = 16<<10 + 128
 // which is to close the connection, in a goroutine of its own where a block that is large, or
 // not in one frame, doesn't end in time.
 func newHTTP2(l *limits, idle, abort func()) *http2 {
-	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort, streams: streams{idle: idle}}
+	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort, streams: streams{idle: idle, since: time.Now()}}
 	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+handlerCost+l.cost(l.head))}
 	h.records.streams = &h.streams
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)

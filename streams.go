@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // This file holds which streams of an HTTP/2 connection are not over. Until then net/http
@@ -13,10 +14,11 @@ import (
 type streams struct {
 	idle func() // called when none is open any more, while none can begin
 
-	mu   sync.Mutex // guards the following
-	open []stream
-	sent frame // header of the frame that is being sent, as much as has been
-	rest int   // bytes of that frame yet to be sent
+	mu    sync.Mutex // guards the following
+	open  []stream
+	since time.Time // when none was open any more, or could be
+	sent  frame     // header of the frame that is being sent, as much as has been
+	rest  int       // bytes of that frame yet to be sent
 }
 
 // A stream is one, or a part of what one takes of memory.
@@ -42,6 +44,16 @@ func (ss *streams) has(number int) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	return slices.ContainsFunc(ss.open, func(s stream) bool { return s.number == number })
+}
+
+// idleFor returns for how long none has been open.
+func (ss *streams) idleFor() time.Duration {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if len(ss.open) > 0 {
+		return 0
+	}
+	return time.Since(ss.since)
 }
 
 // reset notes that a stream's client resets it, after so many records. It is not over by that:
@@ -100,6 +112,7 @@ func (ss *streams) end(over func(*stream) bool) {
 	}
 	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool { return s.number == 0 })
 	if len(ss.open) == 0 {
+		ss.since = time.Now()
 		ss.idle()
 		if cap(ss.open) > 16 {
 			ss.open = nil
