@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -83,6 +84,33 @@ func TestBacklog(t *testing.T) {
 	if _, err := b.acceptPlace(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("at the end %v", err)
 	}
+}
+
+// Of many that come at once the last has its place in time.
+func TestBacklogIsServedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most, came = 10, 40
+		l, g := testLimits(), make(gate)
+		l.places, l.waiting = newPlaces(most, keptTime), came
+		b := newBacklog(g, l)
+		defer b.Close()
+		_, server := net.Pipe()
+		for range most {
+			l.places.take(server, waitTime)
+		}
+		for range came {
+			g <- server
+		}
+		begin := time.Now()
+		for range came {
+			if _, err := b.acceptPlace(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begin); took > waitTime+leastKept {
+			t.Errorf("the last of %d waits for %v", came, took)
+		}
+	})
 }
 
 // A client that is gone gets no place, while others wait.

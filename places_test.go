@@ -63,8 +63,8 @@ func TestPlaceOfHTTP2(t *testing.T) {
 	if noteState(c, http.StateIdle); isIdle() {
 		t.Error("idle before the end of the answer is written")
 	}
-	if end(3); !isIdle() {
-		t.Error("busy after the last answer")
+	if end(3); !isIdle() || time.Since(c.place.since) > time.Minute {
+		t.Errorf("busy after the last answer, or idle since %v", c.place.since)
 	}
 }
 
