@@ -77,7 +77,7 @@ func (h *head) isOf(r *http.Request) bool {
 // replaceIn has r hold no copy of h, if that is large or refused, but what the log says of
 // it: net/http holds r until the client has taken the whole answer.
 func (h *head) replaceIn(r *http.Request) {
-	if h == nil || h.refused == 0 && cap(h.text) <= smallHead && len(h.fields)*fieldCost <= smallHead && h.cost <= handlerCost {
+	if h == nil || h.refused == 0 && len(h.text) <= smallHead && len(h.fields)*fieldCost <= smallHead && h.cost <= handlerCost {
 		return
 	}
 	r.Header = http.Header{"User-Agent": {cut(r.UserAgent(), maxLoggedAgent)}}
