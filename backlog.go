@@ -78,15 +78,10 @@ func (b *backlog) acceptPlace() (*place, error) {
 // tells: its struct tcp_info begins with the state (tcp(7)).
 func isGone(nc net.Conn) bool {
 	const tcpInfo, closed, closeWait = 11, 7, 8
-	tc, ok := nc.(*net.TCPConn)
-	if !ok || runtime.GOOS != "linux" {
-		return false
-	}
-	raw, err := tc.SyscallConn()
-	if err != nil {
+	if runtime.GOOS != "linux" {
 		return false
 	}
 	var info int
-	raw.Control(func(fd uintptr) { info, _ = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpInfo) })
+	onSocket(nc, func(fd int) { info, _ = syscall.GetsockoptInt(fd, syscall.IPPROTO_TCP, tcpInfo) })
 	return info&0xff == closed || info&0xff == closeWait
 }

@@ -107,7 +107,7 @@ func TestStreamsAreCharged(t *testing.T) {
 	if len(h.streams.open) != 1 {
 		t.Errorf("behind a reset %d streams are open", len(h.streams.open))
 	}
-	h.streams.none()
+	h.none()
 	if h.late != nil {
 		t.Error("a whole block still has a time to end in")
 	}
@@ -130,9 +130,9 @@ func TestResetStreams(t *testing.T) {
 		{"a handler is done with it", func(h *http2) { h.take(marked(1)).free() }, 1},
 		{"a handler is, and net/http has none", func(h *http2) {
 			h.take(marked(1))
-			h.streams.none()
+			h.none()
 		}, 0},
-		{"net/http may not have begun it", func(h *http2) { h.streams.none() }, 1},
+		{"net/http may not have begun it", func(h *http2) { h.none() }, 1},
 		{"it was over before its handler began", func(h *http2) { h.take(marked(1).WithContext(over)) }, 0},
 		{"no handler will have it", func(h *http2) { h.drop(time.Now()) }, 0},
 		{"a later request is handled", func(h *http2) {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // This file holds the clients of the tests.
@@ -234,7 +235,7 @@ func testLimits() *limits {
 }
 
 // newTestHTTP2 returns a feed within l, of no connection.
-func newTestHTTP2(l *limits) *http2 { return newHTTP2(l, func() {}, nil) }
+func newTestHTTP2(l *limits) *http2 { return newHTTP2(l, func(time.Time) {}, nil) }
 
 // newTestConn returns a conn of nc alone.
 func newTestConn(nc halfCloser) *conn {

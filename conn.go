@@ -52,14 +52,14 @@ type conn struct {
 
 	rest    []byte      // received, not yet handed on; net/http never has two Reads under way
 	http2   *http2      // the feed, over HTTP/2
-	idle    *time.Timer // runs endIdle, over HTTP/2
 	ahead   []byte      // over HTTP/2: what rest is received into
 	preface string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled atomic.Bool // a handler has had the request that is answered
 
 	mu     sync.Mutex // guards the following: net/http may read while a handler runs
 	feed   feed
-	cost   int // over HTTP/1: what is taken of limits.memory
+	cost   int         // over HTTP/1: what is taken of limits.memory
+	idle   *time.Timer // over HTTP/2: runs endIdle
 	closed bool
 
 	dropping bool // dropLater goes on
@@ -201,7 +201,7 @@ func (c *conn) awaitHTTP2(p []byte) error {
 		after = ""
 	case after == "":
 		c.mu.Lock()
-		c.http2 = newHTTP2(c.limits, func() { c.place.end(time.Now()) }, func() { c.Close() })
+		c.http2 = newHTTP2(c.limits, c.place.end, func() { c.Close() })
 		c.feed = c.http2
 		c.idle = time.AfterFunc(idleTimeout, c.endIdle)
 		c.mu.Unlock()

@@ -68,9 +68,9 @@ func newServer(h *handler, l *limits) *http.Server {
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
-	// net/http sets up HTTP/2 when it first serves. Without these it does so without a timer for
-	// idle connections, which it would start again behind one that ends with streams open, and
-	// so hold that for as long. Connections of HTTP/2 end by themselves.
+	// net/http sets up HTTP/2 when it first serves, and without these timeouts it does so without
+	// a timer for idle connections, which it would start again behind one that ends with streams
+	// open, and so hold that for as long. Connections of HTTP/2 end by themselves.
 	srv.Serve(nowhere{})
 	srv.ReadTimeout, srv.IdleTimeout = requestTimeout, idleTimeout
 	return srv

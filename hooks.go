@@ -56,14 +56,15 @@ func noteState(nc net.Conn, state http.ConnState) {
 	case state == http.StateActive:
 		c.place.begin()
 	case state == http.StateIdle:
-		if c.http2 != nil { // its streams tell: net/http has yet to write the end of the answer
-			c.http2.streams.none()
-		} else {
+		if c.http2 == nil { // else its streams tell: net/http has yet to write the end of the answer
 			c.handled.Store(false)
 			c.place.end(time.Time{})
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if c.http2 != nil {
+			c.http2.none()
+		}
 		c.giveBack()
 		c.dropLater(time.Time{})
 	}

@@ -51,7 +51,7 @@ const maxFrame = 16<<10 + 128
 // newHTTP2 returns a feed within l. It calls idle where the last stream is over, and abort,
 // which is to close the connection, in a goroutine of its own where a block that is large, or
 // not in one frame, doesn't end in time.
-func newHTTP2(l *limits, idle, abort func()) *http2 {
+func newHTTP2(l *limits, idle func(since time.Time), abort func()) *http2 {
 	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort, streams: streams{idle: idle, since: time.Now()}}
 	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+handlerCost+l.cost(l.head))}
 	h.records.streams = &h.streams
@@ -165,6 +165,9 @@ func (h *http2) close() {
 }
 
 func (h *http2) take(r *http.Request) *head { return h.records.take(r) }
+
+// none notes that net/http has no stream.
+func (h *http2) none() { h.streams.none(h.records.has) }
 
 func (h *http2) drop(then time.Time) (others bool) { return h.records.drop(then) }
 

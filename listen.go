@@ -39,18 +39,19 @@ const (
 // boundBuffers has connections that come to ln buffered as said above. They have the sizes of
 // their listener (tcp(7)).
 func boundBuffers(ln net.Listener) {
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
-		return
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return
-	}
-	raw.Control(func(fd uintptr) {
-		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
-		syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer)
+	onSocket(ln, func(fd int) {
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer)
 	})
+}
+
+// onSocket calls f with the descriptor of a connection or listener, if that is the kernel's.
+func onSocket(c any, f func(fd int)) {
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			raw.Control(func(fd uintptr) { f(int(fd)) })
+		}
+	}
 }
 
 // A listener accepts connections in the clear.

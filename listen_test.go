@@ -66,13 +66,9 @@ func TestBuffers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw, err := c.(*conn).halfCloser.(*net.TCPConn).SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw.Control(func(fd uintptr) {
+		onSocket(c.(*conn).halfCloser.(*net.TCPConn), func(fd int) {
 			for buffer, want := range map[int]int{syscall.SO_RCVBUF: receiveBuffer, syscall.SO_SNDBUF: sendBuffer} {
-				size, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, buffer)
+				size, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, buffer)
 				if (size == 2*want) != bounded || err != nil {
 					t.Errorf("bounded: %v, a buffer of %d bytes, %v", bounded, size, err)
 				}

@@ -79,6 +79,11 @@ func (rs *records) drop(then time.Time) (more bool) {
 	return len(rs.waiting) > 0
 }
 
+// has reports whether a record waits.
+func (rs *records) has(number uint64) bool {
+	return slices.ContainsFunc(rs.waiting, func(rec record) bool { return rec.number == number })
+}
+
 // dropFirst drops the oldest.
 func (rs *records) dropFirst() {
 	rec := rs.remove(0)

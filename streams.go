@@ -12,7 +12,7 @@ import (
 
 // Streams are followed from their first frame to their last.
 type streams struct {
-	idle func() // called when none is open any more, while none can begin
+	idle func(since time.Time) // called when none is open any more, while none can begin
 
 	mu    sync.Mutex // guards the following
 	open  []stream
@@ -27,16 +27,14 @@ type stream struct {
 	record uint64 // of its request; 0 for its trailers
 	memory *budget
 	cost   int
-
-	handled bool   // a handler has had the request, or none will
-	reset   uint64 // the last record when its client reset it, or 0
+	reset  uint64 // the last record when its client reset it, or 0
 }
 
 // begin notes what the stream of a record takes of b, in bytes.
 func (ss *streams) begin(number int, record uint64, b *budget, cost int) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.open = append(ss.open, stream{number: number, record: record, memory: b, cost: cost, handled: record == 0})
+	ss.open = append(ss.open, stream{number: number, record: record, memory: b, cost: cost})
 }
 
 // has reports whether a stream is open.
@@ -74,31 +72,26 @@ func (ss *streams) reset(number int, last uint64) {
 func (ss *streams) handle(record uint64) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.end(func(s *stream) bool {
-		s.handled = s.handled || s.record == record
-		return s.reset != 0 && s.reset < record
-	})
+	ss.end(func(s *stream) bool { return s.reset != 0 && s.reset < record })
 }
 
 // forgo notes that the request of a record is over, or that no handler will have it.
 func (ss *streams) forgo(record uint64) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.end(func(s *stream) bool {
-		s.handled = s.handled || s.record == record
-		return s.reset != 0 && s.record == record
-	})
+	ss.end(func(s *stream) bool { return s.reset != 0 && s.record == record })
 }
 
-// none notes that net/http has no stream: what a handler has had is over, if it is reset, and
-// else once its end is sent.
-func (ss *streams) none() {
+// none notes that net/http has no stream. But for those whose record waits for its handler, which
+// it may have yet to begin, what is reset is over.
+func (ss *streams) none(waits func(record uint64) bool) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.end(func(s *stream) bool { return s.reset != 0 && s.handled })
+	ss.end(func(s *stream) bool { return s.reset != 0 && !waits(s.record) })
 }
 
-// end gives back what the streams take that are over. ss.mu is to be held.
+// end gives back what the streams take that are over: first all, and then it removes them, for
+// the stack of follow. ss.mu is to be held.
 func (ss *streams) end(over func(*stream) bool) {
 	ended := false
 	for i := range ss.open {
@@ -113,7 +106,7 @@ func (ss *streams) end(over func(*stream) bool) {
 	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool { return s.number == 0 })
 	if len(ss.open) == 0 {
 		ss.since = time.Now()
-		ss.idle()
+		ss.idle(ss.since)
 		if cap(ss.open) > 16 {
 			ss.open = nil
 		}
