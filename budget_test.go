@@ -283,14 +283,7 @@ func TestUnreadAnswers(t *testing.T) {
 	for ; answered < maxStreams; answered++ {
 		id := 2*answered + 1
 		p.send(request(id), cuts["whole"])
-		f := make(frame, frameHeader)
-		for f.kind() != headersFrame || f.stream() != id {
-			if _, err := io.ReadFull(p.c, f); err != nil {
-				break
-			}
-			io.CopyN(io.Discard, p.c, int64(f.length()))
-		}
-		if f.stream() != id {
+		if !p.awaitHead(id) {
 			break
 		}
 	}

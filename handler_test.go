@@ -226,10 +226,8 @@ func TestEndWithOpenStream(t *testing.T) {
 	go srv.Serve(newListener(ln, nil, l))
 	p := newHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
 	p.send(http2NoWindow+request(1), cuts["whole"])
-	for f := make(frame, frameHeader); f.kind() != headersFrame; io.CopyN(io.Discard, p.c, int64(f.length())) {
-		if _, err := io.ReadFull(p.c, f); err != nil {
-			t.Fatal(err)
-		}
+	if !p.awaitHead(1) {
+		t.Fatal("no answer")
 	}
 	p.c.Close()
 	c := <-conns
@@ -240,16 +238,21 @@ func TestEndWithOpenStream(t *testing.T) {
 	}
 }
 
+// servePipe serves a client in a synctest bubble, and returns its end of the connection.
+func servePipe(t *testing.T) (client net.Conn) {
+	time.Sleep(time.Until(longAgo))
+	client, server := net.Pipe()
+	clients := make(stage, 1)
+	clients <- halfClosingPipe{server}
+	t.Cleanup(func() { close(clients) })
+	go newServer(newHandler("none"), testLimits()).Serve(newListener(clients, nil, testLimits()))
+	return client
+}
+
 // A connection of HTTP/2 ends when it has had no stream for idleTimeout.
 func TestIdleHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(longAgo))
-		client, server := net.Pipe()
-		clients := make(stage, 1)
-		clients <- halfClosingPipe{server}
-		defer close(clients)
-		srv, ended := newServer(newHandler("none"), testLimits()), time.Time{}
-		go srv.Serve(newListener(clients, nil, testLimits()))
+		client, ended := servePipe(t), time.Time{}
 		go func() {
 			io.Copy(io.Discard, client)
 			ended = time.Now()
@@ -288,19 +291,13 @@ func TestBodyWindow(t *testing.T) {
 func TestStalledHTTP2Write(t *testing.T) {
 	for read := range 2 {
 		synctest.Test(t, func(t *testing.T) {
-			time.Sleep(time.Until(longAgo))
-			srv := newServer(newHandler("none"), testLimits())
-			client, server := net.Pipe()
-			clients := make(stage, 1)
-			clients <- halfClosingPipe{server}
-			go srv.Serve(newListener(clients, nil, testLimits()))
+			client := servePipe(t)
 			io.WriteString(client, preface+frameOf(settingsFrame, 0, 0))
 			client.Read(make([]byte, read))
 			time.Sleep(responseTimeout + time.Second)
 			if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
 				t.Errorf("after %d bytes its connection stays: %q, %v", read, rest, err)
 			}
-			close(clients)
 		})
 	}
 }

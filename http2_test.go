@@ -180,6 +180,16 @@ func (p *http2Peer) await(streams ...int) map[int]string {
 	return p.answers
 }
 
+// awaitHead reads to the head of the answer on a stream, and reports whether it comes.
+func (p *http2Peer) awaitHead(stream int) bool {
+	for f := make(frame, frameHeader); f.kind() != headersFrame || f.stream() != stream; io.CopyN(io.Discard, p.c, int64(f.length())) {
+		if _, err := io.ReadFull(p.c, f); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // reset returns the frame by which a client resets a stream.
 func reset(stream int) string { return frameOf(resetFrame, 0, stream, "\x00\x00\x00\x08") }
 
@@ -224,7 +234,7 @@ var http2Corpus = []struct {
 	{"its own field of the marker's name", request(1, added(marker, "1"), added("x", "y"), added(marker, "7")) + request(3, indexed(62), literal(marker, "2")) + request(5),
 		map[int]string{1: shown4 + marker + ": 1\nx: y\n" + marker + ": 7\n", 3: shown4 + marker + ": 7\n" + marker + ": 2\n", 5: shown4}},
 	{"one stream reset before its answer, one whose body never comes", frameOf(headersFrame, endHeaders, 1, block(asked4...), block(added("x", "1"))) +
-		frameOf(resetFrame, 0, 1, "\x00\x00\x00\x08") + frameOf(headersFrame, endHeaders, 3, block(asked4...)) + request(5, indexed(62)),
+		reset(1) + frameOf(headersFrame, endHeaders, 3, block(asked4...)) + request(5, indexed(62)),
 		map[int]string{5: shown4 + "x: 1\n"}},
 	{"a frame too large for a marker", frameOf(headersFrame, endHeaders|endStream, 1, block(asked4...), block(added("x", "1"), literal("large", strings.Repeat("a", 16460)))) + request(3, indexed(62)),
 		map[int]string{1: shown4 + "x: 1\nlarge: " + strings.Repeat("a", 16460) + "\n", 3: shown4 + "x: 1\n"}},
@@ -581,7 +591,7 @@ func FuzzHTTP2(f *testing.F) {
 				trailers, _ := fields(false)
 				send(stream, endStream, block(trailers...))
 			case 3:
-				raw.WriteString(frameOf(resetFrame, 0, stream, "\x00\x00\x00\x08"))
+				raw.WriteString(reset(stream))
 				continue // it may be answered, or not
 			}
 			if choose(4) == 1 {
