@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"runtime"
@@ -15,8 +16,10 @@ import (
 type backlog struct {
 	net.Listener
 	places  *places
-	waiting chan newcomer // closed when the listener is
-	errs    chan error    // of Listener.Accept
+	waiting chan newcomer
+	errs    chan error      // of Listener.Accept
+	open    context.Context // until Close
+	cancel  context.CancelFunc
 }
 
 // A newcomer is a connection that waits.
@@ -30,7 +33,8 @@ const waitTime = 500 * time.Millisecond
 
 // newBacklog returns one of connections accepted from ln within l.
 func newBacklog(ln net.Listener, l *limits) *backlog {
-	b := &backlog{ln, l.places, make(chan newcomer, l.waiting), make(chan error)}
+	b := &backlog{Listener: ln, places: l.places, waiting: make(chan newcomer, l.waiting), errs: make(chan error)}
+	b.open, b.cancel = context.WithCancel(context.Background())
 	go b.fill()
 	return b
 }
@@ -39,18 +43,41 @@ func newBacklog(ln net.Listener, l *limits) *backlog {
 func (b *backlog) fill() {
 	for {
 		nc, err := b.Listener.Accept()
-		if err == nil {
-			b.waiting <- newcomer{nc, time.Now()}
-		} else if !errors.Is(err, net.ErrClosed) {
-			b.errs <- err // when asked for: net/http does nothing for a while after one
-		} else {
-			close(b.waiting)
-			for nc := range b.waiting {
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			b.cancel()
+			b.closeWaiting()
+			return
+		case err != nil:
+			select {
+			case b.errs <- err: // when asked for: net/http does nothing for a while after one
+			case <-b.open.Done():
+			}
+		default:
+			select {
+			case b.waiting <- newcomer{nc, time.Now()}:
+			case <-b.open.Done():
 				nc.Close()
 			}
+		}
+	}
+}
+
+func (b *backlog) closeWaiting() {
+	for {
+		select {
+		case n := <-b.waiting:
+			n.Close()
+		default:
 			return
 		}
 	}
+}
+
+// Close closes the listener, and what waits.
+func (b *backlog) Close() error {
+	b.cancel()
+	return b.Listener.Close()
 }
 
 // acceptPlace gives a place to the connection that has waited longest. While others wait, one
@@ -61,10 +88,9 @@ func (b *backlog) acceptPlace() (*place, error) {
 		select {
 		case err := <-b.errs:
 			return nil, err
-		case n, ok := <-b.waiting:
-			if !ok {
-				return nil, net.ErrClosed
-			}
+		case <-b.open.Done():
+			return nil, net.ErrClosed
+		case n := <-b.waiting:
 			others := len(b.waiting)
 			if others == 0 || !isGone(n.Conn) {
 				return b.places.take(n.Conn, (waitTime-time.Since(n.since))/time.Duration(others+1)), nil

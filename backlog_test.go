@@ -163,3 +163,21 @@ func TestGoneClients(t *testing.T) {
 		}
 	}
 }
+
+// A listener that is closed while as many wait as can be ends, and closes them all.
+func TestBacklogEndsWhenFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, ln := testLimits(), make(gate)
+		l.places, l.waiting = newPlaces(1, time.Hour), 1
+		b, closed := newBacklog(ln, l), 0
+		for range 2 {
+			_, server := net.Pipe()
+			ln <- &closable{halfClosingPipe{server}, func() { closed++ }}
+			synctest.Wait()
+		}
+		b.Close()
+		if synctest.Wait(); closed != 2 {
+			t.Errorf("%d of 2 are closed", closed)
+		}
+	})
+}

@@ -74,19 +74,16 @@ type tlsListener struct {
 	listener
 	config *tls.Config
 	conns  chan net.Conn
-	errs   chan error      // of Listener.Accept
-	open   context.Context // until Close
-	cancel context.CancelFunc
+	failed chan error // of Listener.Accept
 }
 
 func newTLSListener(ln listener, config *tls.Config) *tlsListener {
-	l := &tlsListener{listener: ln, config: config, conns: make(chan net.Conn), errs: make(chan error)}
-	l.open, l.cancel = context.WithCancel(context.Background())
+	l := &tlsListener{listener: ln, config: config, conns: make(chan net.Conn), failed: make(chan error)}
 	go l.acceptTCP()
 	return l
 }
 
-// acceptTCP has a handshake with each client, all at once.
+// acceptTCP has a handshake with each client, all at once, until the listener is closed.
 func (l *tlsListener) acceptTCP() {
 	for {
 		p, err := l.acceptPlace()
@@ -95,7 +92,7 @@ func (l *tlsListener) acceptTCP() {
 			continue
 		}
 		select {
-		case l.errs <- err: // net/http waits before it accepts again
+		case l.failed <- err: // net/http waits before it accepts again
 		case <-l.open.Done():
 			return
 		}
@@ -160,15 +157,9 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
-	case err := <-l.errs:
+	case err := <-l.failed:
 		return nil, err
 	case <-l.open.Done():
 		return nil, net.ErrClosed
 	}
-}
-
-// Close ends handshakes too.
-func (l *tlsListener) Close() error {
-	l.cancel()
-	return l.Listener.Close()
 }
