@@ -56,11 +56,12 @@ func run(args []string) int {
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
 	}
-	stopProfiles, err := startProfiles()
+	flushLog, err := startLog()
 	if err != nil {
 		return fail(1, "%v", err)
 	}
-	flushLog, err := startLog()
+	defer flushLog()
+	stopProfiles, err := startProfiles() // last, for a start that fails to leave no file
 	if err != nil {
 		return fail(1, "%v", err)
 	}
@@ -69,7 +70,6 @@ func run(args []string) int {
 		later(0, func() { glog.Errorf("%v", err) })
 		status = 1
 	}
-	flushLog()
 	return status
 }
 
