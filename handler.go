@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -116,9 +115,6 @@ func newHandler(access string) *handler {
 
 // ServeHTTP logs the request, with its head at -v=4, and what was answered.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 2 {
-		growStack()
-	}
 	h.inFlight.Add(1)
 	defer h.inFlight.Add(-1)
 	rec := &recorder{ResponseWriter: w, head: takeHead(r)}
@@ -159,16 +155,6 @@ func isHello(p string) bool {
 		p = p[1:]
 	}
 	return p == helloPath || strings.HasPrefix(p, helloPath+"/")
-}
-
-// growStack has its goroutine's stack grow to 4 KB while there is little on it to be
-// copied. Over HTTP/2 net/http starts a goroutine for each request, with 2 KB that don't
-// suffice: ServeMux would outgrow them (Go issue 18138).
-//
-//go:noinline
-func growStack() {
-	var room [1536]byte
-	runtime.KeepAlive(&room)
 }
 
 func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
