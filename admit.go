@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
-	"runtime"
 	"time"
 )
 
@@ -19,11 +19,10 @@ func (c *conn) admit(size int) error {
 	case size <= smallHead || c.paid():
 		return nil
 	}
-	// Others run first. A client that sends large heads without a pause would have a processor
-	// for 10 ms on end, and a hundred of them had others wait for 0.3 s at each step.
-	runtime.Gosched()
 	cost := c.limits.cost(c.limits.head)
-	if !c.limits.memory.wait(cost, c.place.left) {
+	ctx, cancel := context.WithTimeout(c.place.held, memoryWait)
+	defer cancel()
+	if c.limits.memory.Acquire(ctx, int64(cost)) != nil {
 		c.limits.refused.add()
 		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
 	}
@@ -46,14 +45,14 @@ func (c *conn) paid() bool {
 // settle gives back what a whole head has not needed. c.mu is to be held.
 func (c *conn) settle() {
 	if over := c.cost - c.limits.cost(c.feed.headSize()); over > 0 {
-		c.limits.memory.giveBack(over)
+		c.limits.memory.Release(int64(over))
 		c.cost -= over
 	}
 }
 
 // giveBack gives back what is taken of the shared memory. c.mu is to be held.
 func (c *conn) giveBack() {
-	c.limits.memory.giveBack(c.cost)
+	c.limits.memory.Release(int64(c.cost))
 	c.cost = 0
 }
 

@@ -51,14 +51,11 @@ func (h *http2) decode() bool {
 		if err == nil {
 			err = h.decoder.Close()
 		}
-		// Where a second request comes on a stream the first was malformed, and net/http's
-		// reset for that would pass for the end of the second.
-		lost := err != nil || h.pseudo && !h.request
-		if !lost {
+		if err == nil {
 			h.end(padding, len(fragment))
 		}
 		h.freeFields()
-		if lost {
+		if err != nil {
 			return false
 		}
 		if len(fragment) > maxKeptFrame {
@@ -80,10 +77,9 @@ func (h *http2) forget() {
 
 var indexedMethod = []byte{0x82}
 
-// begin begins a block. One on a stream that is open holds trailers.
+// begin begins a block.
 func (h *http2) begin() {
-	h.size, h.announced, h.pseudo = 0, 0, false
-	h.request = h.stream%2 == 1 && !h.streams.has(h.stream)
+	h.size, h.announced, h.request = 0, 0, false
 	h.fields = fieldBuffers.Get().(*[]field)
 	h.decoder.SetEmitEnabled(true)
 }
@@ -99,28 +95,29 @@ func (h *http2) freeFields() {
 	h.fields = nil
 }
 
-// keep counts a field, and keeps it if it is of a request whose head isn't too large. Up to
-// twice the limit a head gets to the handler, to be refused there; past that net/http refuses.
+// keep counts a field, and keeps it if the head isn't too large. Up to twice the limit a head gets
+// to the handler, to be refused there; past that net/http refuses.
 func (h *http2) keep(f hpack.HeaderField) {
-	h.pseudo = h.pseudo || f.IsPseudo()
+	h.request = h.request || f.IsPseudo()
 	if f.Name == "trailer" {
 		h.announced += len(f.Value)
 	}
-	if h.size += int(f.Size()); h.request && h.size <= h.limits.head {
+	if h.size += int(f.Size()); h.size <= h.limits.head {
 		*h.fields = append(*h.fields, field{f.Name, f.Value})
 	} else if h.size > 2*h.limits.head {
 		h.decoder.SetEmitEnabled(false)
 	}
 }
 
-// end ends a block of size bytes with a frame that ends with padding. If it is a request's,
-// it is marked and recorded.
+// end ends a block of size bytes with a frame that ends with padding. A request's is marked and
+// recorded. Without pseudo-fields a block holds trailers (RFC 9113 section 8.1), or net/http
+// refuses it.
 func (h *http2) end(padding, size int) {
-	if !h.request {
+	if !h.request || h.stream%2 == 0 {
 		h.chargeTrailers()
 		return
 	}
-	marker := h.records.nextMarker()
+	marker := h.streams.nextMarker()
 	if h.frame.length()+len(marker) <= maxFrame {
 		h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
 		h.frame.setLength(len(h.frame) - frameHeader)
@@ -130,9 +127,7 @@ func (h *http2) end(padding, size int) {
 		h.frame[4] &^= endHeaders
 		h.frame = append(h.frame, continuation(h.stream, marker)...)
 	}
-	last := h.limits.bounded && size > maxFrame // net/http's decoder keeps what it has had of a field in several frames
-	h.giveBack()
-	h.record(last)
+	h.record(h.limits.bounded && size > maxFrame) // net/http's decoder keeps what it has had of a field in several frames
 }
 
 // record records the head of the block, or what it is refused with: where it is too large,
@@ -148,37 +143,54 @@ func (h *http2) record(last bool) {
 	}
 	kept := newHead()
 	switch {
-	case h.charge(kept, stream, handler, h.shared):
+	case h.charge(kept, stream, handler):
 		if h.size <= h.limits.head {
 			kept.fields = append(kept.fields, *h.fields...)
 			break
 		}
-		h.size = 0
 		kept.refused, kept.why = http.StatusRequestHeaderFieldsTooLarge, "request head "+h.limits.tooLarge()
-	case h.size > most, h.announced > maxAnnounced, !h.charge(kept, streamCost, handlerCost, h.limits.memory):
+	case h.size > most, h.announced > maxAnnounced, !h.chargeRefused(kept):
 		kept.free()
 		h.refuse()
 		return
 	default: // of these a connection has maxStreams at most
-		h.size = 0
 		kept.refused, kept.why = http.StatusServiceUnavailable, "no memory for another request like this; try again"
 		h.limits.refused.add()
 	}
 	kept.last = last
-	h.records.put(kept, h.size)
 }
 
-// charge takes of the connection's own memory, or else of b, what the stream of the block
-// takes, and for its head what that and its handler do.
-func (h *http2) charge(kept *head, stream, handler int, b *budget) bool {
-	if h.own.try(stream + handler) {
-		b = h.own
-	} else if !b.try(stream + handler) {
+// charge takes of the connection's own memory, or else of its part, with what is reserved, what
+// the stream of the block takes, and for its head what that and its handler do.
+func (h *http2) charge(kept *head, stream, handler int) bool {
+	b := h.own
+	if !b.try(stream + handler) {
+		if b = h.part; !b.swap(h.reserved, stream+handler) {
+			return false
+		}
+		h.reserved = 0
+	}
+	h.open(kept, b, stream, handler)
+	return true
+}
+
+// chargeRefused charges for a request that is refused for want of memory, past the connection's
+// part if need be.
+func (h *http2) chargeRefused(kept *head) bool {
+	if h.charge(kept, streamCost, handlerCost) {
+		return true
+	}
+	if !h.part.exceed(streamCost + handlerCost) {
 		return false
 	}
-	h.streams.begin(h.stream, h.records.last, b, stream)
-	kept.memory, kept.cost = b, handler
+	h.open(kept, h.part, streamCost, handlerCost)
 	return true
+}
+
+// open notes that the stream of the block, with its head, has so much of b.
+func (h *http2) open(kept *head, b *budget, stream, handler int) {
+	kept.memory, kept.cost = b, handler
+	h.streams.begin(h.stream, kept, b, stream)
 }
 
 // chargeTrailers takes the memory for trailers, which net/http keeps while their stream is
@@ -189,12 +201,13 @@ func (h *http2) chargeTrailers() {
 	if h.limits.bounded {
 		most = smallHead
 	}
-	cost := headCopies*h.size + announcedCost*h.announced
-	if h.size > most || !h.shared.try(cost) {
+	i, cost := h.streams.find(h.stream), headCopies*h.size+announcedCost*h.announced
+	switch {
+	case h.size > most || i >= 0 && !h.part.try(cost):
 		h.refuse()
-		return
+	case i >= 0:
+		h.streams.open[i].trailers += cost
 	}
-	h.streams.begin(h.stream, 0, h.shared, cost)
 }
 
 // reserve takes the memory that a block may need with the frame that has begun. It reports
@@ -204,14 +217,14 @@ func (h *http2) reserve() bool {
 	if h.late == nil && (large || !h.frame.has(endHeaders)) {
 		h.late = time.AfterFunc(headTimeout, h.abort)
 	}
-	if !large || h.taken > 0 {
+	if !large || h.reserved > 0 {
 		return true
 	}
 	cost := h.limits.cost(h.limits.head)
-	if !h.limits.memory.try(cost) {
+	if !h.part.exceed(cost) {
 		return false
 	}
-	h.taken = cost
+	h.reserved = cost
 	return true
 }
 
@@ -219,7 +232,7 @@ func (h *http2) reserve() bool {
 func (h *http2) giveBack() {
 	if h.late != nil {
 		h.late.Stop()
-		h.limits.memory.giveBack(h.taken)
-		h.taken, h.late = 0, nil
+		h.part.giveBack(h.reserved)
+		h.reserved, h.late = 0, nil
 	}
 }

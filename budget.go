@@ -10,18 +10,19 @@ import (
 	"time"
 
 	"github.com/golang/glog"
+	"golang.org/x/sync/semaphore"
 )
 
 // This file holds how much of memory and of file descriptors clients get.
 
 // Limits are what all clients share, and the largest head that one may send.
 type limits struct {
-	head    int     // bytes, each field counted fieldCost longer than it is
-	places  *places // of connections
-	waiting int     // connections beside them
-	memory  *budget // for large heads, and for streams beside others
-	bounded bool    // by GOMEMLIMIT
-	refused tally   // of what there was no memory for
+	head    int                 // bytes, each field counted fieldCost longer than it is
+	places  *places             // of connections
+	waiting int                 // connections beside them
+	memory  *semaphore.Weighted // bytes for large heads, and for streams beside others
+	bounded bool                // by GOMEMLIMIT
+	refused tally               // of what there was no memory for
 }
 
 // fieldCost is what a field counts beside its bytes (RFC 9113 section 6.5.2).
@@ -50,7 +51,7 @@ const (
 // at most conns connections where that isn't 0. They are over TLS unless config is nil.
 // It returns an error where the memory for large heads doesn't bear one.
 func newLimits(head, conns int, config *tls.Config) (*limits, error) {
-	l := &limits{head: head, waiting: maxWaiting, memory: newBudget(math.MaxInt), refused: tally{what: "%d requests were refused for want of memory"}}
+	l := &limits{head: head, waiting: maxWaiting, memory: semaphore.NewWeighted(math.MaxInt64), refused: tally{what: "%d requests were refused for want of memory"}}
 	cost := placeCost
 	if config != nil {
 		cost = placeCostTLS
@@ -59,9 +60,10 @@ func newLimits(head, conns int, config *tls.Config) (*limits, error) {
 		}
 	}
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
-		l.memory, l.bounded = newBudget(int(limit/4)), true
-		if l.cost(head) > l.memory.left {
-			return nil, fmt.Errorf("-maxhead %d: want at most %d, a sixteenth of GOMEMLIMIT", head, l.memory.left/headCopies)
+		memory := limit / 4
+		l.memory, l.bounded = semaphore.NewWeighted(memory), true
+		if int64(l.cost(head)) > memory {
+			return nil, fmt.Errorf("-maxhead %d: want at most %d, a sixteenth of GOMEMLIMIT", head, memory/headCopies)
 		}
 		if conns == 0 {
 			conns = int(limit) / cost
@@ -95,65 +97,58 @@ func (l *limits) tooLarge() string {
 	return fmt.Sprintf("over %d bytes, each field counted %d longer than it is", l.head, fieldCost)
 }
 
-// A budget is memory, in bytes.
+// A budget is a part of the memory, in bytes, that one connection has.
 type budget struct {
-	of    *budget    // what it takes is taken of this as well; nil if of none
-	mu    sync.Mutex // guards the following; before that of another
-	left  int
-	freed chan struct{} // closed when there is more; nil if nobody waits
+	of *semaphore.Weighted // what it takes is taken of this as well; nil if of none
+
+	mu   sync.Mutex // guards the following
+	left int        // less than none after exceed
 }
 
-func newBudget(size int) *budget { return &budget{left: size} }
-
 // try takes n bytes, unless there are fewer.
-func (b *budget) try(n int) bool {
+func (b *budget) try(n int) bool { return b.swap(0, n) }
+
+// swap gives back old bytes and takes n, and nobody takes one between. Where there are fewer it
+// does nothing.
+func (b *budget) swap(old, n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.left < n || b.of != nil && !b.of.try(n) {
+	more := n - old
+	if more > 0 && (b.left < more || !tryAcquire(b.of, more)) {
 		return false
 	}
-	b.left -= n
+	if more < 0 {
+		releaseTo(b.of, -more)
+	}
+	b.left -= more
 	return true
 }
 
-// giveBack gives n bytes back. Where that is 0 it wakes nobody.
-func (b *budget) giveBack(n int) {
-	if n == 0 {
-		return
+// exceed takes n bytes even if this budget has fewer, unless what it is of does.
+func (b *budget) exceed(n int) bool {
+	if !tryAcquire(b.of, n) {
+		return false
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.left += n
-	if b.freed != nil {
-		close(b.freed)
-		b.freed = nil
-	}
-	if b.of != nil {
-		b.of.giveBack(n)
-	}
+	b.left -= n
+	b.mu.Unlock()
+	return true
 }
 
-// wait takes n bytes, and waits for them for memoryWait at most, and until gone is closed.
-func (b *budget) wait(n int, gone <-chan struct{}) bool {
-	late := time.NewTimer(memoryWait)
-	defer late.Stop()
-	for {
-		b.mu.Lock()
-		if b.freed == nil {
-			b.freed = make(chan struct{})
-		}
-		freed := b.freed // before the try, which else might miss what comes after it
-		b.mu.Unlock()
-		if b.try(n) {
-			return true
-		}
-		select {
-		case <-freed:
-		case <-gone:
-			return false
-		case <-late.C:
-			return false
-		}
+// giveBack gives n bytes back.
+func (b *budget) giveBack(n int) {
+	b.mu.Lock()
+	b.left += n
+	b.mu.Unlock()
+	releaseTo(b.of, n)
+}
+
+// tryAcquire and releaseTo are the methods of a semaphore, or nothing where there is none.
+func tryAcquire(s *semaphore.Weighted, n int) bool { return s == nil || s.TryAcquire(int64(n)) }
+
+func releaseTo(s *semaphore.Weighted, n int) {
+	if s != nil {
+		s.Release(int64(n))
 	}
 }
 

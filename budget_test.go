@@ -2,36 +2,54 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
 	"slices"
+	"sort"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
-// Memory that is taken is waited for, until there is enough, or the waiter is gone.
+// leftOf returns how much of s, of size bytes, is left.
+func leftOf(s *semaphore.Weighted, size int) int {
+	return sort.Search(size, func(n int) bool {
+		more := !s.TryAcquire(int64(n + 1))
+		if !more {
+			s.Release(int64(n + 1))
+		}
+		return more
+	})
+}
+
+// What a budget takes it takes of the memory as well, and gives back there. What it has already
+// it swaps, where nothing else is left, too.
 func TestBudget(t *testing.T) {
-	b := newBudget(10)
-	if !b.try(7) || b.try(4) {
-		t.Error("a try")
-	}
-	got := make(chan bool)
-	go func() { got <- b.wait(10, nil) }()
-	b.giveBack(1)
-	b.giveBack(6)
-	if !<-got || b.left != 0 {
-		t.Errorf("%d bytes are left", b.left)
-	}
-	gone := make(chan struct{})
-	go func() { got <- b.wait(1, gone) }()
-	close(gone)
-	if <-got {
-		t.Error("there is none to have")
+	memory := semaphore.NewWeighted(100)
+	b := &budget{of: memory, left: 50}
+	for _, test := range []struct {
+		what     string
+		do       func() bool
+		done     bool
+		left, of int
+	}{
+		{"to take more than it has", func() bool { return b.try(51) }, false, 50, 100},
+		{"to take what it has", func() bool { return b.try(40) }, true, 10, 60},
+		{"to swap for less", func() bool { return b.swap(40, 30) }, true, 20, 70},
+		{"to swap for more than there is", func() bool { return b.swap(30, 51) }, false, 20, 70},
+		{"to swap for all there is", func() bool { return b.swap(30, 50) }, true, 0, 50},
+		{"to exceed", func() bool { return b.exceed(50) }, true, -50, 0},
+		{"to exceed the memory", func() bool { return b.exceed(1) }, false, -50, 0},
+		{"to swap for less while exceeded", func() bool { return b.swap(50, 40) }, true, -40, 10},
+		{"to give back", func() bool { b.giveBack(90); return true }, true, 50, 100},
+	} {
+		if done := test.do(); done != test.done || b.left != test.left || leftOf(memory, 200) != test.of {
+			t.Errorf("%s: %v, and %d and %d bytes are left", test.what, done, b.left, leftOf(memory, 200))
+		}
 	}
 }
 
@@ -40,7 +58,7 @@ func TestBudget(t *testing.T) {
 func TestNoMemory(t *testing.T) {
 	t.Parallel()
 	l := testLimits()
-	l.memory = newBudget(0)
+	l.memory = semaphore.NewWeighted(0)
 	addr := serveWithin(t, l)
 	large := strings.Repeat("a", 2*smallHead)
 	for range 2 { // and what is refused leaves nothing taken
@@ -64,18 +82,17 @@ func TestNoMemory(t *testing.T) {
 	if p.await(0, 1); p.answers[1] != "" {
 		t.Errorf("a large block gets %v", p.answers)
 	}
-	l.memory.mu.Lock()
-	defer l.memory.mu.Unlock()
-	if l.memory.left != 0 {
-		t.Errorf("%d bytes are left of none", l.memory.left)
+	if left := leftOf(l.memory, 1<<20); left != 0 {
+		t.Errorf("%d bytes are left of none", left)
 	}
 }
 
 // A head of HTTP/2 takes of the connection's own memory first, then of what is shared,
 // and all is given back.
 func TestStreamsAreCharged(t *testing.T) {
+	const all = 1 << 20
 	l := testLimits()
-	l.memory = newBudget(1 << 20)
+	l.memory = semaphore.NewWeighted(all)
 	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
 	for i := range 4 {
 		h.feed(dst, []byte(request(2*i+1)))
@@ -83,19 +100,19 @@ func TestStreamsAreCharged(t *testing.T) {
 	stream := streamCost + headCopies*h.size
 	begun := frameOf(headersFrame, 0, 9, block(asked4...))
 	h.feed(dst, []byte(begun+frameOf(continuationFrame, 0, 9))) // small as yet
-	if h.taken > 0 || h.late == nil {
-		t.Errorf("half a small block takes %d bytes, and has until %v", h.taken, h.late)
+	if h.reserved > 0 || h.late == nil {
+		t.Errorf("half a small block takes %d bytes, and has until %v", h.reserved, h.late)
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, 0, 9, block(literal("x", strings.Repeat("a", smallHead))))))
-	if h.own.left != ownMemory-2*(stream+handlerCost) || l.memory.left != 1<<20-2*(stream+handlerCost)-headCopies*testHead {
-		t.Errorf("%d and %d bytes are left", h.own.left, l.memory.left)
+	if h.own.left != ownMemory-2*(stream+handlerCost) || leftOf(l.memory, all) != 1<<20-2*(stream+handlerCost)-headCopies*testHead {
+		t.Errorf("%d and %d bytes are left", h.own.left, leftOf(l.memory, all))
 	}
 	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
 	for n := range uint64(5) {
 		h.take(marked(n + 1)).free()
 	}
-	if h.own.left != ownMemory-2*stream || l.memory.left != 1<<20-2*stream-streamCost {
-		t.Errorf("while the answers aren't taken, %d and %d bytes are left", h.own.left, l.memory.left)
+	if h.own.left != ownMemory-2*stream || leftOf(l.memory, all) != 1<<20-2*stream-streamCost {
+		t.Errorf("while the answers aren't taken, %d and %d bytes are left", h.own.left, leftOf(l.memory, all))
 	}
 	for n := range 3 { // in single bytes
 		for _, b := range []byte(frameOf(headersFrame, endHeaders, 2*n+1, "\x88") + frameOf(dataFrame, endStream, 2*n+1, "a")) {
@@ -111,16 +128,14 @@ func TestStreamsAreCharged(t *testing.T) {
 	if h.late != nil {
 		t.Error("a whole block still has a time to end in")
 	}
-	if h.own.left != ownMemory || l.memory.left != 1<<20 {
-		t.Errorf("at the end %d and %d bytes are left", h.own.left, l.memory.left)
+	if h.own.left != ownMemory || leftOf(l.memory, all) != 1<<20 {
+		t.Errorf("at the end %d and %d bytes are left", h.own.left, leftOf(l.memory, all))
 	}
 }
 
 // A stream that its client resets is over when net/http has taken note: when it has no stream,
 // or a handler has a later request, and not when the reset comes or the handler is done.
 func TestResetStreams(t *testing.T) {
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
 	for _, test := range []struct {
 		what string
 		do   func(*http2)
@@ -133,8 +148,10 @@ func TestResetStreams(t *testing.T) {
 			h.none()
 		}, 0},
 		{"net/http may not have begun it", func(h *http2) { h.none() }, 1},
-		{"it was over before its handler began", func(h *http2) { h.take(marked(1).WithContext(over)) }, 0},
-		{"no handler will have it", func(h *http2) { h.drop(time.Now()) }, 0},
+		{"net/http has begun one behind it, and has none", func(h *http2) {
+			h.feed(make([]byte, 1000), []byte(request(3)))
+			h.none()
+		}, 1},
 		{"a later request is handled", func(h *http2) {
 			h.feed(make([]byte, 1000), []byte(request(3)))
 			h.take(marked(2))
@@ -159,18 +176,35 @@ func TestStreamsBehindTheLast(t *testing.T) {
 	for _, id := range []int{1<<31 - 1, 1, 3} {
 		h.feed(make([]byte, 1000), []byte(request(id)))
 	}
-	if len(h.records.waiting) != 3 {
-		t.Errorf("%d requests are recorded, want 3", len(h.records.waiting))
+	if len(h.streams.open) != 3 {
+		t.Errorf("%d requests are recorded, want 3", len(h.streams.open))
 	}
 }
 
-// Behind a second request on a stream that is open nothing more is taken.
+// A second request on a stream that is open or refused costs no other stream more than by net/http.
 func TestStreamUsedTwice(t *testing.T) {
-	for again, ends := range map[string]bool{request(1): true, frameOf(headersFrame, endHeaders|endStream, 1, block(literal("x", "1"))): false} {
-		h := newTestHTTP2(testLimits())
-		h.feed(make([]byte, 1000), []byte(request(1)+again))
-		if h.ended != ends {
-			t.Errorf("after %q it ends: %v", again, h.ended)
+	t.Parallel()
+	upper := frameOf(headersFrame, endHeaders|endStream, 1, block(asked4...), block(literal("X-Upper", "1")))
+	open := frameOf(headersFrame, endHeaders, 1, block(asked4...))
+	ours, stock := serveHTTP2(t)
+	for what, raw := range map[string]string{
+		"a second behind a later one":     request(3) + request(1),
+		"a second on one that is open":    open + frameOf(headersFrame, endHeaders|endStream, 1, block(asked4...)),
+		"a second on one that is refused": upper + request(1, literal("x", "2")),
+	} {
+		var got [2]map[int]string
+		for i, addr := range []string{ours, stock} {
+			p := newHTTP2Peer(t, "unix", addr, nil)
+			p.send(http2Start+raw+request(101), cuts["whole"])
+			got[i] = p.await(1, 101)
+		}
+		if got[0][101] != "" && got[0][101] != shown4 {
+			t.Errorf("%s: the next shows %q", what, got[0][101])
+		}
+		for _, stream := range []int{0, 1} {
+			if got[0][stream] != got[1][stream] {
+				t.Errorf("%s: stream %d gets %q, and of net/http alone %q", what, stream, got[0][stream], got[1][stream])
+			}
 		}
 	}
 }
@@ -181,7 +215,7 @@ func TestConnectionsPart(t *testing.T) {
 	const all = 1 << 30
 	for size, most := range map[int]int{32 << 10: maxStreams, testHead - 1<<10: connMemory / (headCopies * (testHead - 1<<10))} {
 		l := testLimits()
-		l.memory = newBudget(all)
+		l.memory = semaphore.NewWeighted(all)
 		h, other := newTestHTTP2(l), newTestHTTP2(l)
 		take := func(h *http2, n int, fields ...coded) *head {
 			h.feed(make([]byte, 1<<20), []byte(request(2*n-1, fields...)))
@@ -210,8 +244,8 @@ func TestConnectionsPart(t *testing.T) {
 		}
 		h.close()
 		other.close()
-		if part := h.shared.left; l.memory.left != all || part != connMemory || h.own.left != ownMemory {
-			t.Errorf("heads of %d bytes: at the end %d bytes are left, %d of the connection's part", size, l.memory.left, part)
+		if part := h.part.left; leftOf(l.memory, all) != all || part != connMemory || h.own.left != ownMemory {
+			t.Errorf("heads of %d bytes: at the end %d bytes are left, %d of the connection's part", size, leftOf(l.memory, all), part)
 		}
 	}
 }
@@ -248,12 +282,12 @@ func TestTrailersAreCharged(t *testing.T) {
 		h := newTestHTTP2(testLimits())
 		trailer := block(literal("x", strings.Repeat("a", size-len("x")-fieldCost)))
 		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 1, block(asked4...))+cutIntoFrames(1, 16000, trailer)))
-		if taken := connMemory - h.shared.left; h.ended != ends || taken != headCopies*size && !ends {
+		if taken := connMemory - h.part.left; h.ended != ends || taken != headCopies*size && !ends {
 			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes taken", size, h.ended, taken)
 		}
 		h.streams.follow([]byte(frameOf(resetFrame, 0, 1)))
-		if h.shared.left != connMemory || len(h.streams.open) > 0 {
-			t.Errorf("at the end %d bytes are left", h.shared.left)
+		if h.part.left != connMemory || len(h.streams.open) > 0 {
+			t.Errorf("at the end %d bytes are left", h.part.left)
 		}
 	}
 }
@@ -275,7 +309,7 @@ func serveWithin(t *testing.T, l *limits) string {
 func TestUnreadAnswers(t *testing.T) {
 	t.Parallel()
 	l := testLimits()
-	l.memory = newBudget(2*(streamCost+1<<10) + handlerCost)
+	l.memory = semaphore.NewWeighted(2*(streamCost+1<<10) + handlerCost)
 	addr := serveWithin(t, l)
 	p := newHTTP2Peer(t, "tcp", addr, nil)
 	p.send(http2NoWindow, cuts["whole"])
@@ -328,7 +362,7 @@ func TestHeadPaysForItself(t *testing.T) {
 		const begin, end = "GET /hello HTTP/1.1\r\nHost: test\r\nX: ", "\r\n\r\n"
 		raw := begin + strings.Repeat("a", size-len(begin+end)-4*fieldCost) + end
 		c := newTestConn(newScript(raw+"GET", cuts["whole"]))
-		c.limits.memory = newBudget(1 << 20)
+		c.limits.memory = semaphore.NewWeighted(1 << 20)
 		for p := make([]byte, len(raw)); len(p) > 0; {
 			n, err := c.Read(p)
 			if err != nil {
@@ -336,7 +370,7 @@ func TestHeadPaysForItself(t *testing.T) {
 			}
 			p = p[n:]
 		}
-		if left := c.limits.memory.left; left != 1<<20-headCopies*testHead {
+		if left := leftOf(c.limits.memory, 1<<20); left != 1<<20-headCopies*testHead {
 			t.Errorf("%d bytes are left while a head of %d comes", left, size)
 		}
 		if _, err := c.Read(make([]byte, 1)); err != nil {
@@ -347,46 +381,54 @@ func TestHeadPaysForItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		takeHead(r.WithContext(withConn(r.Context(), c)))
-		if left := c.limits.memory.left; left != 1<<20-headCopies*min(size, testHead) {
+		if left := leftOf(c.limits.memory, 1<<20); left != 1<<20-headCopies*min(size, testHead) {
 			t.Errorf("%d bytes are left with a head of %d", left, size)
 		}
 		c.Close()
-		if left := c.limits.memory.left; left != 1<<20 {
+		if left := leftOf(c.limits.memory, 1<<20); left != 1<<20 {
 			t.Errorf("at the end %d bytes are left", left)
 		}
 	}
 }
 
-// Others run before a large head is taken.
-func TestLargeHeadsYield(t *testing.T) {
+// Others run while a client sends without a pause, a body in small chunks as well.
+func TestReadsYield(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const head = "POST /hello HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+	body := strings.Repeat("1\r\na\r\n", 101*yieldBytes/6)
+	c := newTestConn(newScript(head+body, func() int { return 100 }))
+	io.ReadFull(c, make([]byte, len(head)))
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	takeHead(r.WithContext(withConn(r.Context(), c)))
 	yielded := 0
-	for range 20 { // the scheduler doesn't prefer others each time
+	for range 100 { // the scheduler doesn't prefer others each time
 		var ran atomic.Bool
 		go ran.Store(true)
-		if err := newTestConn(newScript("", nil)).admit(smallHead + 1); err != nil {
-			t.Fatal(err)
-		}
+		io.ReadFull(c, make([]byte, yieldBytes))
 		if ran.Load() {
 			yielded++
 		}
 	}
-	if yielded < 10 {
-		t.Errorf("others ran before %d of 20 large heads", yielded)
+	if yielded < 50 {
+		t.Errorf("others ran before %d of 100 times %d bytes were read", yielded, yieldBytes)
 	}
 }
 
 // A connection of HTTP/2 that is closed decodes nothing more.
 func TestClosedFeed(t *testing.T) {
+	const all = 1 << 20
 	l := testLimits()
-	l.memory = newBudget(1 << 20)
+	l.memory = semaphore.NewWeighted(all)
 	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
 	h.feed(dst, []byte(frameOf(headersFrame, 0, 1, block(asked4...))))
 	h.close()
 	if n, _, err := h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 1, block(literal("x", "1"))))); n > 0 || err != io.EOF {
 		t.Errorf("%d bytes are handed on, %v", n, err)
 	}
-	if len(h.records.waiting) > 0 || l.memory.left != 1<<20 {
-		t.Errorf("%d heads are kept, %d bytes left", len(h.records.waiting), l.memory.left)
+	if len(h.streams.open) > 0 || leftOf(l.memory, all) != 1<<20 {
+		t.Errorf("%d heads are kept, %d bytes left", len(h.streams.open), leftOf(l.memory, all))
 	}
 }

@@ -34,9 +34,8 @@ type feed interface {
 	// that no handler has yet, and as the log takes, or nil where it isn't known.
 	firstLine() []byte
 
-	// drop drops the heads that came before then and that no handler has, and reports
-	// whether others wait.
-	drop(then time.Time) (others bool)
+	// none notes that net/http has no request under way.
+	none()
 
 	// close is called when nothing more is to come.
 	close()
@@ -50,19 +49,18 @@ type conn struct {
 	tls     *tls.ConnectionState                          // of one that agreed on HTTP/2; else nil
 	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
 
-	rest    []byte      // received, not yet handed on; net/http never has two Reads under way
-	http2   *http2      // the feed, over HTTP/2
-	ahead   []byte      // over HTTP/2: what rest is received into
-	preface string      // what is to come yet of HTTP/2's, for the connection to be that
-	handled atomic.Bool // a handler has had the request that is answered
+	rest     []byte      // received, not yet handed on; net/http never has two Reads under way
+	received int         // bytes, since others ran
+	http2    *http2      // the feed, over HTTP/2
+	ahead    []byte      // over HTTP/2: what rest is received into
+	preface  string      // what is to come yet of HTTP/2's, for the connection to be that
+	handled  atomic.Bool // a handler has had the request that is answered
 
 	mu     sync.Mutex // guards the following: net/http may read while a handler runs
 	feed   feed
 	cost   int         // over HTTP/1: what is taken of limits.memory
 	idle   *time.Timer // over HTTP/2: runs endIdle
 	closed bool
-
-	dropping bool // dropLater goes on
 }
 
 // preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
@@ -77,14 +75,13 @@ func newConn(nc halfCloser, p *place, l *limits, refused func(peer net.Addr, fir
 	return &conn{thriftyConn: newThriftyConn(nc), place: p, limits: l, refused: refused, preface: preface, feed: new(http1)}
 }
 
-// Read returns what is due. Over HTTP/2 net/http never asks for more than the rest of a
-// frame, or of its header.
+// Read returns what is due.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	if c.http2 == nil && len(c.rest) > 0 {
-		runtime.Gosched() // a client that sends without a pause would have a processor for 10 ms on end
+		runtime.Gosched() // as after yieldBytes, for clients that send many requests at once
 	}
 	for {
 		n, err := c.handOn(p)
@@ -92,18 +89,29 @@ func (c *conn) Read(p []byte) (int, error) {
 			return n, err
 		}
 		into := p
-		if len(p) < len(c.ahead) {
-			into = c.ahead
+		if c.http2 != nil && len(p) > c.http2.passing {
+			into = c.ahead // the feed may put more into p than it takes
 		}
-		n, err = c.thriftyConn.Read(into)
+		n, err = c.receive(into)
 		if n == 0 && err != nil {
 			return 0, err
 		}
 		c.rest = into[:n] // an error beside them comes again after them
-		if n == len(c.ahead) {
-			runtime.Gosched() // as above
-		}
 	}
+}
+
+// yieldBytes is how much is received between two times that others run. A client that sends without
+// a pause would have a processor for 10 ms on end, and hundreds would have others wait for seconds.
+const yieldBytes = 4 << 10
+
+// receive reads what the client sends.
+func (c *conn) receive(p []byte) (int, error) {
+	n, err := c.thriftyConn.Read(p)
+	if c.received += n; c.received >= yieldBytes {
+		c.received = 0
+		runtime.Gosched()
+	}
+	return n, err
 }
 
 // handOn hands on to p what is received and due.
@@ -120,7 +128,7 @@ func (c *conn) handOn(p []byte) (int, error) {
 		// The feed has the connection end. One that was ended for want of memory came again
 		// at once, and to take it up again and again left no time for others.
 		select {
-		case <-c.place.left:
+		case <-c.place.held.Done():
 		case <-time.After(endTime):
 		}
 		return n, err
@@ -131,7 +139,7 @@ func (c *conn) handOn(p []byte) (int, error) {
 	if c.preface != "" {
 		err = c.awaitHTTP2(p[:n])
 	}
-	if err == nil && !c.handled.Load() {
+	if err == nil {
 		err = c.admit(size)
 	}
 	if err != nil {
@@ -150,7 +158,6 @@ func (c *conn) Close() error {
 	if c.idle != nil {
 		c.idle.Stop()
 	}
-	c.dropLater(time.Time{})
 	c.mu.Unlock()
 	return c.thriftyConn.Close()
 }
@@ -168,23 +175,6 @@ func (c *conn) endIdle() {
 	c.mu.Unlock()
 	if left <= 0 {
 		c.Close()
-	}
-}
-
-// dropAfter is when a handler has its request's head, if it gets one.
-const dropAfter = time.Second
-
-// dropLater has the feed drop heads that came before then, and later the others, unless
-// handlers take them. c.mu is to be held.
-func (c *conn) dropLater(then time.Time) {
-	if c.feed.drop(then) && !c.dropping {
-		c.dropping = true
-		time.AfterFunc(dropAfter, func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.dropping = false
-			c.dropLater(time.Now().Add(-dropAfter))
-		})
 	}
 }
 
@@ -213,20 +203,27 @@ func (c *conn) awaitHTTP2(p []byte) error {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	if c.refused != nil && !c.handled.Load() {
+	if c.http2 != nil {
+		c.noteFrames(p)
+	} else if c.refused != nil && !c.handled.Load() {
 		c.tellRefused(p)
 	}
-	if c.http2 != nil {
-		// net/http's own limit, WriteByteTimeout, would have it send the rest of p in another
-		// Write, which would be followed again.
-		c.SetWriteDeadline(time.Now().Add(responseTimeout))
-		if c.http2.streams.follow(p) > 1 {
-			// Handlers that are ready run first, for the next Write to take the frames of all:
-			// at ten streams at once there are 0.3 Writes a request, and else 2.
-			runtime.Gosched()
-		}
-	}
 	return c.thriftyConn.Write(p)
+}
+
+// noteFrames notes p, which net/http sends next over HTTP/2.
+func (c *conn) noteFrames(p []byte) {
+	// net/http's own limit, WriteByteTimeout, would have it send the rest of p in another
+	// Write, which would be followed again.
+	c.SetWriteDeadline(time.Now().Add(responseTimeout))
+	c.mu.Lock()
+	open := c.http2.streams.follow(p)
+	c.mu.Unlock()
+	if open > 1 {
+		// Handlers that are ready run first, for the next Write to take the frames of all:
+		// at ten streams at once there are 0.3 Writes a request, and else 2.
+		runtime.Gosched()
+	}
 }
 
 // tellRefused tells of answer, which no handler gave.

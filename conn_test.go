@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -162,5 +163,78 @@ func TestEnd(t *testing.T) {
 				t.Errorf("%v after %v, want the end after %v", err, time.Since(begin), want)
 			}
 		})
+	}
+}
+
+// Over HTTP/2 what is handed on doesn't depend on how much net/http asks for at once.
+func TestReadsOfAnySize(t *testing.T) {
+	body := make([]byte, 16<<10)
+	for i := range body {
+		body[i] = byte(i)
+	}
+	raw := http2Start + request(1, literal("x", strings.Repeat("a", 3000))) + request(3) + frameOf(headersFrame, endHeaders, 5, block(asked4...)) +
+		frameOf(dataFrame, 0, 5, string(body)) + request(7) + frameOf(dataFrame, endStream, 5, string(body)) + request(9)
+	var want string
+	for _, size := range []int{1, frameHeader, 100, 1 << 10, 4 << 10, 1 << 20} {
+		for name, cut := range cuts {
+			c := newTestConn(newScript(raw, cut))
+			io.ReadFull(c, make([]byte, len(preface)))
+			var b strings.Builder
+			io.CopyBuffer(&b, struct{ io.Reader }{c}, make([]byte, size))
+			if want == "" {
+				want = b.String()
+			}
+			if b.String() != want || b.Len() <= len(raw)-len(preface) {
+				t.Errorf("in Reads of %d bytes, sent %s: %d bytes are handed on, and in single bytes %d", size, name, b.Len(), len(want))
+			}
+		}
+	}
+}
+
+// Heads wait for their handlers as long as those take to begin, as where the process was stopped.
+func TestHeadsWaitForHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestConn(newScript(http2Start+request(1)+reset(1)+request(3), cuts["whole"]))
+		io.ReadFull(c, make([]byte, len(preface)))
+		io.CopyN(io.Discard, c, int64(len(http2Start+request(1)+reset(1)+request(3))))
+		noteState(c, http.StateIdle)
+		time.Sleep(time.Minute)
+		noteState(c, http.StateIdle)
+		r := marked(2)
+		if h := takeHead(r.WithContext(withConn(t.Context(), c))); h == nil {
+			t.Error("a head is gone")
+		}
+		c.Close()
+	})
+}
+
+// Where the end of a body isn't certain, a body counts for no head, nor do empty lines before one;
+// heads are still bounded.
+func TestHeadsThatAreOnlyCounted(t *testing.T) {
+	serve, stock := play(t, true), play(t, false)
+	const odd = "POST /hello HTTP/1.1\r\nHost: a\r\n" + chunked + "\r\n0\r\nA: b\n\n" + forged
+	post := func(body string) string {
+		return fmt.Sprintf("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+	const begin, end = "GET /hello HTTP/1.1\r\nHost: a\r\nX: ", "\r\n\r\n"
+	limit := begin + strings.Repeat("a", testHead-len(begin+end)-2*fieldCost) + end
+	for _, test := range []struct {
+		name, in string
+		last     int // status
+	}{
+		{"a body of LFs", odd + post(strings.Repeat("\n", 2040)), 200},
+		{"a body of lines", odd + post(strings.Repeat("a\n", 1500)), 200},
+		{"a body of lines, and a head", odd + post(strings.Repeat("a\r\n", 20000)) + forged, 200},
+		{"empty lines before a head at the limit", post("a") + "\r\n\r\n" + limit, 200},
+		{"many fields", odd + "GET /hello HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("a:\r\n", 3000) + "\r\n", 431},
+		{"many bytes", odd + begin + strings.Repeat("a", 2*testHead) + end, 431},
+	} {
+		answers := serve(test.in, cuts["whole"])
+		if len(answers) == 0 || answers[len(answers)-1].status != test.last {
+			t.Errorf("%s: the answers are %.1000s, want %d last", test.name, fmt.Sprint(answers), test.last)
+		}
+		if test.last == 200 {
+			compare(t, test.in, answers, stock(test.in, cuts["whole"]))
+		}
 	}
 }

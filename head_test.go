@@ -117,9 +117,9 @@ func TestRequestIsLetGo(t *testing.T) {
 		h := newTestHTTP2(c.limits)
 		c.feed = h
 		if test.status == 503 {
-			h.own, h.shared = newBudget(0), newBudget(0)
+			h.own.left, h.part.left = 0, 0
 		}
-		left := h.own.left + h.shared.left
+		left := h.own.left + h.part.left
 		h.feed(make([]byte, 1<<20), []byte(cutIntoFrames(1, 16000, block(asked4...)+block(test.fields...))))
 		r := httptest.NewRequest("GET", "/", nil)
 		r.ProtoMajor, r.URL.Path = 2, "/nothing"
@@ -130,12 +130,12 @@ func TestRequestIsLetGo(t *testing.T) {
 		r = r.WithContext(withConn(r.Context(), c))
 		w := httptest.NewRecorder()
 		newHandler("none").ServeHTTP(w, r)
-		h.streams.endAll()
+		h.close()
 		held := len(r.Method) + len(r.Host) + len(r.RequestURI)
 		if agent := r.UserAgent(); test.left == 1 {
 			held += len(agent)
 		}
-		if w.Code != test.status || len(r.Header) != test.left || held > 3*maxLoggedLine || h.own.left+h.shared.left != left {
+		if w.Code != test.status || len(r.Header) != test.left || held > 3*maxLoggedLine || h.own.left+h.part.left != left {
 			t.Errorf("a %s head: %d, %d fields and %d bytes are left", name, w.Code, len(r.Header), held)
 		}
 	}

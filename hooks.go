@@ -58,14 +58,11 @@ func noteState(nc net.Conn, state http.ConnState) {
 	case state == http.StateIdle:
 		if c.http2 == nil { // else its streams tell: net/http has yet to write the end of the answer
 			c.handled.Store(false)
-			c.place.end(time.Time{})
+			c.place.end(time.Now().Add(-flushTime)) // it is written
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.http2 != nil {
-			c.http2.none()
-		}
+		c.feed.none()
 		c.giveBack()
-		c.dropLater(time.Time{})
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"net/http"
-	"time"
 )
 
 // This file follows what a client sends over HTTP/1: where the head and the body of
@@ -13,15 +12,18 @@ import (
 // or is reading. It hands on every byte as it came, but never the end of a head or body
 // together with what follows. After a head it waits for take, and so for net/http's own
 // word on how the body is framed. A body that isn't framed strictly by the book may end
-// elsewhere for net/http. After one, nothing is kept for the rest of the connection.
+// elsewhere for net/http. After one, nothing is kept for the rest of the connection, and
+// the next heads are only counted.
 type http1 struct {
 	phase  phase
 	empty  []byte // lines before the head, for firstLine
 	head   *head  // in inHead and headRead; nil before its first byte
 	ahead  []byte // in headRead: what net/http has read of what follows, for take
-	count  int    // of the head's size, as limits.head counts; in lost of all that came since a request began
+	count  int    // of the head's size, as limits.head counts
 	left   int64  // in inBody: bytes to its end
 	chunks chunks // in inChunked
+	blank  bool   // in lost: no byte but CR came since the last LF
+	ended  bool   // in lost: a head may have ended with the last byte
 }
 
 // A phase says what the next byte of a connection belongs to.
@@ -32,7 +34,8 @@ const (
 	headRead        // a head is complete, and take wasn't called for it yet
 	inBody          // of known length
 	inChunked       // a chunked body
-	lost            // for good
+	lost            // in a head, or before; nothing more is known of the connection
+	lostBody        // the same behind that head, until net/http is idle
 )
 
 // maxAhead is the most that net/http reads beyond a head before a handler has it: a
@@ -52,7 +55,7 @@ func (h *http1) feed(dst, src []byte) (nDst, nSrc int, err error) {
 func (h *http1) follow(p []byte) (n int) {
 	if h.phase == headRead {
 		if h.ahead = append(h.ahead, p...); len(h.ahead) > maxAhead {
-			h.lose()
+			h.lose(lost)
 		}
 		return len(p)
 	}
@@ -74,20 +77,41 @@ func (h *http1) follow(p []byte) (n int) {
 				h.phase, h.chunks = inHead, chunks{}
 				return n
 			} else if odd {
-				h.lose()
+				h.lose(lostBody)
 			}
 		case lost:
-			h.count += counted(p)
+			return n + h.followLost(p[n:])
+		case lostBody:
 			return len(p)
 		}
 	}
 	return n
 }
 
-// lose gives up on the connection's framing.
-func (h *http1) lose() {
+// lose gives up on the connection's framing. It goes on with lost or lostBody.
+func (h *http1) lose(next phase) {
 	h.head.free()
-	*h = http1{phase: lost}
+	*h = http1{phase: next}
+}
+
+// followLost counts p as a part of a head, to the end of an empty line. What is behind that may be
+// a body: it comes with the next Read, before which a handler has the request if there is one.
+func (h *http1) followLost(p []byte) (n int) {
+	if h.ended {
+		h.ended, h.count = false, 0
+	}
+	for n < len(p) && !h.ended {
+		switch p[n] {
+		case '\n':
+			h.blank, h.ended = true, h.blank
+		case '\r':
+		default:
+			h.blank = false
+		}
+		n++
+	}
+	h.count += counted(p[:n])
+	return n
 }
 
 // followHead records p up to the end of the head, which is the first empty line
@@ -104,7 +128,7 @@ func (h *http1) followHead(p []byte) (n int) {
 		}
 		h.head = newHead()
 	}
-	text := h.head.text
+	text, start := h.head.text, n
 	for h.phase == inHead {
 		end := n + bytes.IndexByte(p[n:], '\n') + 1
 		if end == n {
@@ -126,7 +150,7 @@ func (h *http1) followHead(p []byte) (n int) {
 		text = text[:last+1]
 	}
 	h.head.text = text
-	h.count += counted(p[:n])
+	h.count += counted(p[start:n])
 	return n
 }
 
@@ -139,7 +163,7 @@ func (h *http1) headSize() int { return h.count }
 // known. It must be called once for each request, before its body is read.
 func (h *http1) take(r *http.Request) *head {
 	if h.phase != headRead || !h.head.isOf(r) {
-		h.lose()
+		h.lose(lostBody)
 		return nil
 	}
 	taken := h.head
@@ -158,20 +182,19 @@ func (h *http1) take(r *http.Request) *head {
 		ahead = ahead[h.follow(ahead):]
 	}
 	if len(ahead) > 0 {
-		h.lose()
+		h.lose(lostBody)
 	}
 	return taken
 }
 
-// drop drops no head: what is kept is the next request's.
-func (h *http1) drop(time.Time) bool {
-	if h.phase == lost {
-		h.count = 0
+// none notes that a handler is done: a head may come next.
+func (h *http1) none() {
+	if h.phase == lostBody {
+		h.lose(lost)
 	}
-	return false
 }
 
-func (h *http1) close() { h.lose() }
+func (h *http1) close() { h.lose(lost) }
 
 // firstLine returns the first line of what net/http answers by itself, or what there
 // is of it, with empty lines that came before it. It is nil where it isn't known.

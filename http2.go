@@ -23,21 +23,19 @@ type http2 struct {
 	stream    int         // whose block has begun and not ended, or 0
 	skipped   bool        // the block isn't decoded
 	block     []byte      // as much as has come, where it ends in a later frame
-	request   bool        // the block is a request's
-	pseudo    bool        // it has pseudo-fields
+	request   bool        // the block has pseudo-fields, as requests do
 	fields    *[]field    // of the block, unless they are too many
 	size      int         // of its fields
 	announced int         // bytes of its fields Trailer
-	taken     int         // of the shared memory, for a large block
+	reserved  int         // of the connection's part, for a large block
 	late      *time.Timer // of a block that is large or doesn't end with its frame
 
 	limits *limits
 	own    *budget // for small heads on few streams
-	shared *budget // for the others, of limits.memory
+	part   *budget // for the others, of limits.memory
 	ended  bool    // net/http gets no more than what is to be handed on
 	abort  func()  // closes the connection
 
-	records records // of requests that no handler has yet
 	streams streams // that are not over
 }
 
@@ -52,9 +50,10 @@ const maxFrame = 16<<10 + 128
 // which is to close the connection, in a goroutine of its own where a block that is large, or
 // not in one frame, doesn't end in time.
 func newHTTP2(l *limits, idle func(since time.Time), abort func()) *http2 {
-	h := &http2{limits: l, own: newBudget(ownMemory), abort: abort, streams: streams{idle: idle, since: time.Now()}}
-	h.shared = &budget{of: l.memory, left: max(connMemory, streamCost+handlerCost+l.cost(l.head))}
-	h.records.streams = &h.streams
+	h := &http2{limits: l, abort: abort}
+	h.own = &budget{left: ownMemory}
+	h.part = &budget{of: l.memory, left: max(connMemory, streamCost+handlerCost+l.cost(l.head))}
+	h.streams = streams{idle: idle, part: h.part, since: time.Now()}
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
 	h.decoder.SetMaxStringLength(2*l.head + markerSize) // as net/http
 	return h
@@ -100,7 +99,7 @@ func (h *http2) gather(p []byte) (n int) {
 		}
 		kind := h.frame.kind()
 		if kind == resetFrame {
-			h.streams.reset(h.frame.stream(), h.records.last)
+			h.streams.reset(h.frame.stream())
 		}
 		switch {
 		case h.frame.length() > maxFrame, (kind == continuationFrame) != (h.stream != 0): // net/http ends the connection
@@ -161,15 +160,13 @@ func (h *http2) stop() {
 
 func (h *http2) close() {
 	h.stop()
-	h.streams.endAll()
+	h.streams.idle = func(time.Time) {}
+	h.streams.end(func(stream) bool { return true })
 }
 
-func (h *http2) take(r *http.Request) *head { return h.records.take(r) }
+func (h *http2) take(r *http.Request) *head { return h.streams.take(r) }
 
-// none notes that net/http has no stream.
-func (h *http2) none() { h.streams.none(h.records.has) }
-
-func (h *http2) drop(then time.Time) (others bool) { return h.records.drop(then) }
+func (h *http2) none() { h.streams.none() }
 
 // headSize returns nothing: over HTTP/2 net/http bounds what it takes.
 func (h *http2) headSize() int { return 0 }

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"runtime"
-	"time"
-)
+import "time"
 
 // This file lets a client read its answer before the connection is closed.
 
@@ -21,12 +18,11 @@ func (c *conn) CloseWrite() error {
 	err := c.thriftyConn.CloseWrite()
 	c.SetReadDeadline(time.Now().Add(lingerTimeout))
 	for buf, left := make([]byte, 4<<10), lingerBytes; left > 0; {
-		n, err := c.thriftyConn.Read(buf)
+		n, err := c.receive(buf)
 		if err != nil {
 			break
 		}
 		left -= n
-		runtime.Gosched() // hundreds that send without a pause would have others wait for seconds
 	}
 	return err
 }

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"container/ring"
+	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,37 +20,39 @@ type places struct {
 	kept   time.Duration // keptTime
 	closed tally
 	freed  chan struct{} // has an element where there may be room now
+	wanted atomic.Bool   // a newcomer waits for room
 
-	mu    sync.Mutex // guards the following, and the fields of each place
-	taken int
-	idle  ring.Ring // before the place whose answer ended first
-	busy  ring.Ring // before the place that was taken first, or whose request began
+	mu    sync.Mutex // guards the following
+	taken []*place
 }
 
 // A place is a connection's.
 type place struct {
 	net.Conn
-	all  *places
-	left chan struct{} // closed when the place is left
+	all     *places
+	held    context.Context // until the place is left
+	release context.CancelFunc
 
-	active atomic.Bool // a request began since it was moved
-
-	since time.Time // it came, or its last answer may not be written
-
-	at ring.Ring // its element of all.idle or all.busy; without a Value once the place is left
+	// A request only stamps these. They are looked at when somebody is to make room.
+	idle  atomic.Bool
+	since atomic.Int64 // it came, or its request began, or its last answer may not be written; a stamp
 }
 
 func newPlaces(most int, kept time.Duration) *places {
 	return &places{most: most, kept: kept, freed: make(chan struct{}, 1), closed: tally{what: "%d connections were closed to make room for others"}}
 }
 
+// stamp returns t as a number, for an atomic.
+func stamp(t time.Time) int64 { return int64(t.Sub(longAgo)) }
+
 // take gives nc a place. All who wait have theirs in time if each has it within turn.
 func (ps *places) take(nc net.Conn, turn time.Duration) *place {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	for ps.taken >= ps.most {
+	for len(ps.taken) >= ps.most {
+		ps.wanted.Store(true) // before the places are looked at
 		first, kept := ps.first(turn)
-		if kept -= time.Since(first.since); kept > 0 {
+		if kept -= time.Duration(stamp(time.Now()) - first.since.Load()); kept > 0 {
 			ps.mu.Unlock()
 			select {
 			case <-ps.freed:
@@ -58,14 +61,15 @@ func (ps *places) take(nc net.Conn, turn time.Duration) *place {
 			ps.mu.Lock()
 			continue
 		}
-		first.remove()
+		ps.remove(first)
 		first.Conn.Close()
 		ps.closed.add()
 	}
-	ps.taken++
-	p := &place{Conn: nc, all: ps, since: time.Now(), left: make(chan struct{})}
-	p.at.Value = p
-	ps.busy.Prev().Link(&p.at)
+	ps.wanted.Store(false)
+	p := &place{Conn: nc, all: ps}
+	p.held, p.release = context.WithCancel(context.Background())
+	p.begin()
+	ps.taken = append(ps.taken, p)
 	return p
 }
 
@@ -82,34 +86,38 @@ const (
 // first returns the place of the connection that makes room first, and how long that is
 // kept for all to have a turn. ps.mu is to be held.
 func (ps *places) first(turn time.Duration) (first *place, kept time.Duration) {
-	for {
-		first, idle := ps.idle.Next().Value.(*place)
-		most := flushTime
-		if !idle {
-			first, most = ps.busy.Next().Value.(*place), ps.kept
+	var idle, busy *place
+	for _, p := range ps.taken {
+		oldest := &busy
+		if p.idle.Load() {
+			oldest = &idle
 		}
-		if !first.active.Swap(false) {
-			return first, min(max(turn*time.Duration(ps.most), leastKept), most)
+		if *oldest == nil || p.since.Load() < (*oldest).since.Load() {
+			*oldest = p
 		}
-		first.move(&ps.busy)
 	}
+	first, most := idle, flushTime
+	if idle == nil {
+		first, most = busy, ps.kept
+	}
+	return first, min(max(turn*time.Duration(ps.most), leastKept), most)
 }
 
 // leave leaves p's place. It can be called more than once.
 func (p *place) leave() {
 	p.all.mu.Lock()
 	defer p.all.mu.Unlock()
-	p.remove()
+	p.all.remove(p)
 }
 
-// remove leaves p's place. p.all.mu is to be held.
-func (p *place) remove() {
-	if p.at.Value != nil {
-		p.at.Value = nil
-		p.at.Prev().Unlink(1)
-		p.all.taken--
-		close(p.left)
-		p.all.free()
+// remove leaves p's place. ps.mu is to be held.
+func (ps *places) remove(p *place) {
+	if i := slices.Index(ps.taken, p); i >= 0 {
+		last := len(ps.taken) - 1
+		ps.taken[i], ps.taken[last] = ps.taken[last], nil
+		ps.taken = ps.taken[:last]
+		p.release()
+		ps.free()
 	}
 }
 
@@ -121,26 +129,19 @@ func (ps *places) free() {
 	}
 }
 
-// begin notes that p has a request under way. It is moved when it is to make room, for
-// requests not to wait for each other.
-func (p *place) begin() { p.active.Store(true) }
-
-// end notes that p has none, and since when its last answer is being written, or the zero
-// time if that is done.
-func (p *place) end(since time.Time) {
-	p.all.mu.Lock()
-	defer p.all.mu.Unlock()
-	p.since = since
-	p.active.Store(false)
-	p.move(&p.all.idle)
-	p.all.free()
+// begin notes that p has a request under way, or awaits its first.
+func (p *place) begin() {
+	p.since.Store(stamp(time.Now()))
+	p.idle.Store(false)
 }
 
-// move puts p at the end of others, unless it is left. p.all.mu is to be held.
-func (p *place) move(others *ring.Ring) {
-	if p.at.Value != nil {
-		p.at.Prev().Unlink(1)
-		others.Prev().Link(&p.at)
+// end notes that p has none, and since when its last answer is being written. One that is written
+// ends flushTime earlier.
+func (p *place) end(since time.Time) {
+	p.since.Store(stamp(since))
+	p.idle.Store(true)
+	if p.all.wanted.Load() {
+		p.all.free()
 	}
 }
 

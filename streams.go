@@ -1,109 +1,138 @@
 package main
 
 import (
+	"crypto/rand"
+	"net/http"
 	"slices"
-	"sync"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// This file holds which streams of an HTTP/2 connection are not over. Until then net/http
-// keeps a goroutine and buffers for each, for an answer that the client doesn't take too,
+// This file holds the streams of an HTTP/2 connection that are not over. Until then net/http
+// keeps a goroutine and buffers for each, also for an answer that the client doesn't take,
 // whose handler is long done.
+//
+// It also brings the head of each request to its handler, past net/http, which tells a handler
+// no stream's number. A marker, one field more in the request, names the head.
 
-// Streams are followed from their first frame to their last.
+// Streams are followed from their request to the last frame of their answer.
 type streams struct {
-	idle func(since time.Time) // called when none is open any more, while none can begin
-
-	mu    sync.Mutex // guards the following
-	open  []stream
-	since time.Time // when none was open any more, or could be
-	sent  frame     // header of the frame that is being sent, as much as has been
-	rest  int       // bytes of that frame yet to be sent
+	idle  func(since time.Time) // called when none is open any more
+	part  *budget               // the connection's
+	open  []stream              // in the order of their requests
+	last  uint64                // number of a marker
+	since time.Time             // when none was open any more, or could be
+	sent  frame                 // header of the frame that is being sent, as much as has been
+	rest  int                   // bytes of that frame yet to be sent
 }
 
-// A stream is one, or a part of what one takes of memory.
+// A stream is one that has had a request, or what net/http may take for one.
 type stream struct {
 	number int
-	record uint64 // of its request; 0 for its trailers
-	memory *budget
-	cost   int
-	reset  uint64 // the last record when its client reset it, or 0
+	marker uint64
+	head   *head   // until a handler has it
+	memory *budget // that the stream takes
+	cost   int     // of it, in bytes
+	reset  uint64  // the last marker when its client reset it, or 0
+
+	trailers int // bytes of the connection's part, for what net/http keeps of them
 }
 
-// begin notes what the stream of a record takes of b, in bytes.
-func (ss *streams) begin(number int, record uint64, b *budget, cost int) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	ss.open = append(ss.open, stream{number: number, record: record, memory: b, cost: cost})
+// firstNumber is a number of nineteen digits, as all that follow are, for all markers
+// to be of one size.
+const firstNumber = 1e18
+
+// markerSize is that size, in bytes as RFC 9113 section 6.5.2 counts.
+const markerSize = 26 + 19 + fieldCost
+
+// marker is the name of the field, which no client can guess.
+var (
+	marker    = strings.ToLower(rand.Text())
+	markerKey = http.CanonicalHeaderKey(marker)
+)
+
+// nextMarker returns a field for a begin that may follow: a literal without indexing, with a new
+// name (RFC 7541 section 6.2.2).
+func (ss *streams) nextMarker() []byte {
+	ss.last++
+	var digits [20]byte
+	value := strconv.AppendUint(digits[:0], firstNumber+ss.last, 10)
+	field := make([]byte, 0, 64)
+	field = append(append(field, 0, byte(len(marker))), marker...)
+	return append(append(field, byte(len(value))), value...)
 }
 
-// has reports whether a stream is open.
-func (ss *streams) has(number int) bool {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	return slices.ContainsFunc(ss.open, func(s stream) bool { return s.number == number })
+// begin notes the request of a stream under the last marker, and that the stream takes cost of b.
+func (ss *streams) begin(number int, h *head, b *budget, cost int) {
+	ss.open = append(ss.open, stream{number: number, marker: ss.last, head: h, memory: b, cost: cost})
+}
+
+// take takes the marker out of r, and returns the head that it names, or nil. Ours is the last
+// field of its name. What was reset before that request is over: net/http takes frames in order.
+func (ss *streams) take(r *http.Request) *head {
+	values := r.Header[markerKey]
+	if len(values) == 0 {
+		return nil
+	}
+	last := len(values) - 1
+	r.Header[markerKey] = values[:last]
+	if last == 0 {
+		delete(r.Header, markerKey)
+	}
+	number, _ := strconv.ParseUint(values[last], 10, 64)
+	i := slices.IndexFunc(ss.open, func(s stream) bool { return firstNumber+s.marker == number })
+	if i < 0 {
+		return nil
+	}
+	h := ss.open[i].head
+	ss.open[i].head = nil
+	marker := ss.open[i].marker
+	ss.end(func(s stream) bool { return s.reset != 0 && s.reset < marker })
+	return h
 }
 
 // idleFor returns for how long none has been open.
 func (ss *streams) idleFor() time.Duration {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
 	if len(ss.open) > 0 {
 		return 0
 	}
 	return time.Since(ss.since)
 }
 
-// reset notes that a stream's client resets it, after so many records. It is not over by that:
-// behind an error of the connection net/http takes no reset, and keeps all streams for a second,
-// or, where a Write stalls, for half a minute.
-func (ss *streams) reset(number int, last uint64) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
+// reset notes that a stream's client resets it. It is not over by that: behind an error of the
+// connection net/http takes no reset, and keeps all streams for a second, or, where a Write
+// stalls, for half a minute.
+func (ss *streams) reset(number int) {
 	for i := range ss.open {
 		if s := &ss.open[i]; s.number == number && s.reset == 0 {
-			s.reset = last
+			s.reset = ss.last
 		}
 	}
 }
 
-// handle notes that a handler has the request of a record. net/http has taken what came before
-// it, then, and that is over which was reset.
-func (ss *streams) handle(record uint64) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	ss.end(func(s *stream) bool { return s.reset != 0 && s.reset < record })
+// none notes that net/http has no stream. What is reset is over, but for the last request, which
+// net/http may have yet to take.
+func (ss *streams) none() {
+	ss.end(func(s stream) bool { return s.reset != 0 && (s.head == nil || s.marker != ss.last) })
 }
 
-// forgo notes that the request of a record is over, or that no handler will have it.
-func (ss *streams) forgo(record uint64) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	ss.end(func(s *stream) bool { return s.reset != 0 && s.record == record })
-}
-
-// none notes that net/http has no stream. But for those whose record waits for its handler, which
-// it may have yet to begin, what is reset is over.
-func (ss *streams) none(waits func(record uint64) bool) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	ss.end(func(s *stream) bool { return s.reset != 0 && !waits(s.record) })
-}
-
-// end gives back what the streams take that are over: first all, and then it removes them, for
-// the stack of follow. ss.mu is to be held.
-func (ss *streams) end(over func(*stream) bool) {
-	ended := false
-	for i := range ss.open {
-		if s := &ss.open[i]; over(s) {
-			s.memory.giveBack(s.cost)
-			s.number, ended = 0, true
+// end ends the streams that are over.
+func (ss *streams) end(over func(stream) bool) {
+	for i := len(ss.open) - 1; i >= 0; i-- {
+		if over(ss.open[i]) {
+			ss.endAt(i)
 		}
 	}
-	if !ended {
-		return
-	}
-	ss.open = slices.DeleteFunc(ss.open, func(s stream) bool { return s.number == 0 })
+}
+
+// endAt ends a stream. No handler will have a head that it still has.
+func (ss *streams) endAt(i int) {
+	s := ss.open[i]
+	ss.open = slices.Delete(ss.open, i, i+1)
+	s.memory.giveBack(s.cost)
+	ss.part.giveBack(s.trailers)
+	s.head.free()
 	if len(ss.open) == 0 {
 		ss.since = time.Now()
 		ss.idle(ss.since)
@@ -113,24 +142,9 @@ func (ss *streams) end(over func(*stream) bool) {
 	}
 }
 
-// endAll ends all streams.
-func (ss *streams) endAll() {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	for _, s := range ss.open {
-		s.memory.giveBack(s.cost)
-	}
-	ss.open = nil
-}
-
 // follow ends the streams whose last frame begins in p, which net/http sends next, and
-// returns how many are open. It isn't to be part of conn.Write, whose goroutine would outgrow
-// its first stack; nor is it called after the write, when that needs more of it.
-//
-//go:noinline
+// returns how many are open.
 func (ss *streams) follow(p []byte) (open int) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
 	for len(p) > 0 {
 		if ss.rest > 0 {
 			n := min(ss.rest, len(p))
@@ -140,11 +154,17 @@ func (ss *streams) follow(p []byte) (open int) {
 		n := min(frameHeader-len(ss.sent), len(p))
 		ss.sent, p = append(ss.sent, p[:n]...), p[n:]
 		if f := ss.sent; len(f) == frameHeader {
-			if f.ends() {
-				ss.end(func(s *stream) bool { return s.number == f.stream() })
+			if i := ss.find(f.stream()); i >= 0 && f.ends() {
+				ss.endAt(i)
 			}
 			ss.rest, ss.sent = f.length(), f[:0]
 		}
 	}
 	return len(ss.open)
+}
+
+// find returns the index of the first stream of a number, or -1. There are two where net/http
+// refuses the first request of that number, and has yet to say so.
+func (ss *streams) find(number int) int {
+	return slices.IndexFunc(ss.open, func(s stream) bool { return s.number == number })
 }

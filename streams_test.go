@@ -1,0 +1,40 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func markerValue(n uint64) string { return strconv.FormatUint(firstNumber+n, 10) }
+
+// marked returns a request with the marker of n, as net/http hands it over.
+func marked(n uint64) *http.Request {
+	return &http.Request{Header: http.Header{markerKey: {"its own", markerValue(n)}}}
+}
+
+// A marker is taken out of the request, and names one head once.
+func TestMarker(t *testing.T) {
+	ss := new(streams)
+	if m := string(ss.nextMarker()); m != "\x00\x1a"+marker+"\x131000000000000000001" || marker != strings.ToLower(marker) {
+		t.Errorf("%q", m)
+	}
+	ss = new(streams)
+	for range 3 {
+		ss.nextMarker()
+		ss.begin(1, newHead(), nil, 0)
+	}
+	r := marked(2)
+	if ss.take(r) == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {
+		t.Errorf("%v", r.Header)
+	}
+	for _, r := range []*http.Request{marked(2), marked(4), marked(0), r, r} {
+		if ss.take(r) != nil {
+			t.Errorf("%v names a head", r.Header)
+		}
+	}
+	if len(r.Header) != 0 {
+		t.Errorf("%v", r.Header)
+	}
+}
