@@ -64,6 +64,7 @@ func newServer(h *handler, l *limits) *http.Server {
 		// OPTIONS * is for our handler as well, so that it gets into the log.
 		DisableGeneralOptionsHandler: true,
 	}
+	boundFields(srv)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -144,6 +145,41 @@ func TestHeadLimit(t *testing.T) {
 			if res.StatusCode != status {
 				t.Errorf("head %d bytes over the limit, of %d bytes: status %d, want %d", over, len(raw), res.StatusCode, status)
 			}
+		}
+	}
+}
+
+// Nothing but -maxhead bounds how many fields a head may have, or how many trailers it may announce.
+func TestManyFields(t *testing.T) {
+	addr := testServer(t, newHandler("none"))
+	const begin, field, end = "GET /hello HTTP/1.1\nHost:\n", "a:\n", "\n"
+	most := (testHead - len(begin+end) - fieldCost) / (len(field) + fieldCost)
+	names := strings.Repeat("a,", 10000)
+	for name, test := range map[string]struct {
+		raw    string
+		status int
+	}{
+		"fields":   {begin + strings.Repeat(field, most) + end, 200},
+		"one more": {begin + strings.Repeat(field, most+1) + end, 431},
+		"trailers": {begin + chunked + "Trailer: " + names + "\n" + end + "0\r\n\r\n", 200},
+	} {
+		if res, _, _ := roundTrip(t, addr, "GET", test.raw); res.StatusCode != test.status {
+			t.Errorf("%s: status %d, want %d", name, res.StatusCode, test.status)
+		}
+	}
+
+	most = (len("large"+largeValue(0)) + fieldCost) / (len("a") + fieldCost) // in the place of that field
+	fields := slices.Repeat([]coded{literal("a", "")}, most)
+	p := newHTTP2Peer(t, "tcp", addr, nil)
+	p.send(http2Start+request(1, fields...)+request(3, append(fields, fields[0])...)+request(5, literal("trailer", names[:4000])), cuts["whole"])
+	got := p.await(1, 3, 5)
+	for stream, want := range map[int]string{
+		1: shown4 + strings.Repeat("a: \n", most),
+		3: tooLarge,
+		5: shown4 + "trailer: " + names[:4000] + "\n",
+	} {
+		if got[stream] != want {
+			t.Errorf("HTTP/2, stream %d gets %.200q, want %.200q", stream, got[stream], want)
 		}
 	}
 }
