@@ -121,7 +121,9 @@ func TestHeadsAfterOdd(t *testing.T) {
 			in, heads := withFollowing(odd)
 			answers := serve(in, cut)
 			compare(t, in, answers, stock(in, cut))
-			checkHeads(t, fmt.Sprintf("%q, %s", odd, name), answers, heads...)
+			if !answers[0].close { // since Go 1.27 net/http closes after a CONNECT
+				checkHeads(t, fmt.Sprintf("%q, %s", odd, name), answers, heads...)
+			}
 		}
 	}
 }

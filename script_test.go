@@ -44,7 +44,7 @@ func (s *script) Read(p []byte) (int, error) {
 }
 
 func (s *script) Write(p []byte) (int, error)      { return s.out.Write(p) }
-func (s *script) CloseWrite() error                { return nil }
+func (s *script) CloseWrite() error                { return s.Close() } // net/http sends nothing more, and waits for half a second
 func (s *script) Close() error                     { s.close(); return nil }
 func (s *script) LocalAddr() net.Addr              { return &net.TCPAddr{} }
 func (s *script) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
