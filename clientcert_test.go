@@ -119,6 +119,48 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
+// A name is shown as RFC 2253 has it, on all releases of Go, whatever a client puts in.
+func TestRFC2253(t *testing.T) {
+	attr := func(oid asn1.ObjectIdentifier, tag int, value string) attribute {
+		return attribute{oid, asn1.RawValue{Tag: tag, Bytes: []byte(value)}}
+	}
+	cn, o, country, unknown := asn1.ObjectIdentifier{2, 5, 4, 3}, asn1.ObjectIdentifier{2, 5, 4, 10}, asn1.ObjectIdentifier{2, 5, 4, 6}, asn1.ObjectIdentifier{1, 2, 3}
+	const (
+		null, integer                           = asn1.TagNull, asn1.TagInteger
+		printable, utf8, t61, bmp, ia5, numeric = asn1.TagPrintableString, asn1.TagUTF8String, asn1.TagT61String, asn1.TagBMPString, asn1.TagIA5String, asn1.TagNumericString
+		visible                                 = 26 // which Go doesn't know
+	)
+	for want, name := range map[string][]attributeSET{
+		"":                            {},
+		"CN=a,O=b,C=DE":               {{attr(country, printable, "DE")}, {attr(o, printable, "b")}, {attr(cn, printable, "a")}},
+		"1.2.3=#13017a+CN=x+O=y,C=DE": {{attr(country, printable, "DE")}, {attr(cn, printable, "x"), attr(o, printable, "y"), attr(unknown, printable, "z")}},
+		`CN=\#\,\+\"\\\<\>\; #=é`:     {{attr(cn, utf8, `#,+"\<>; #=é`)}},
+		`CN=\  a \ `:                  {{attr(cn, utf8, "  a  ")}},
+		"CN=\x00\r\n\x7f":             {{attr(cn, ia5, "\x00\r\n\x7f")}},
+		"CN=":                         {{attr(cn, utf8, "")}},
+		"CN=éÿ":                       {{attr(cn, t61, "\xe9\xff")}},
+		"CN=é":                        {{attr(cn, bmp, "\x00\xe9")}},
+		"CN=12":                       {{attr(cn, numeric, "12")}},
+		"1.2.3=#0c02c3a9":             {{attr(unknown, utf8, "é")}},
+		"1.2.3=#1401e9":               {{attr(unknown, t61, "\xe9")}},
+		"1.2.3=#1a0178":               {{attr(unknown, visible, "x")}},
+		"1.2.3=#0500":                 {{attr(unknown, null, "")}},
+		"CN=#1a0178":                  {{attr(cn, visible, "x")}},
+		"CN=#130100":                  {{attr(cn, printable, "\x00")}},
+		"CN=#0c01ff":                  {{attr(cn, utf8, "\xff")}},
+		"CN=#020105":                  {{attr(cn, integer, "\x05")}},
+		"CN=#0500":                    {{attr(cn, null, "")}},
+	} {
+		raw, err := asn1.Marshal(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rfc2253(raw); got != want {
+			t.Errorf("%x is shown as %q, want %q", raw, got, want)
+		}
+	}
+}
+
 // The group is shown where there is one.
 func TestKeyExchangeGroup(t *testing.T) {
 	p := startTLS(t)

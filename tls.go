@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,9 +95,40 @@ func (j jsonWriter) clientCertificate(chain []*x509.Certificate) {
 
 // rfc2253 returns the name raw in its own order, which a pkix.Name has lost.
 func rfc2253(raw []byte) string {
-	var name pkix.RDNSequence
+	var name []attributeSET
 	if _, err := asn1.Unmarshal(raw, &name); err != nil {
 		return ""
 	}
-	return name.String()
+	slices.Reverse(name)
+	parts := make([]string, len(name))
+	for i, set := range name {
+		var attributes []string
+		for _, a := range set {
+			attributes = append(attributes, a.String())
+		}
+		parts[i] = strings.Join(attributes, "+")
+	}
+	return strings.Join(parts, ",")
+}
+
+// An attributeSET is a part of a name. By its suffix encoding/asn1 knows that it is a SET.
+type attributeSET []attribute
+
+type attribute struct {
+	Type  asn1.ObjectIdentifier
+	Value asn1.RawValue
+}
+
+// String returns a as pkix has it. Where its type has no short name, or its value is no string,
+// the value is shown as it is encoded (RFC 2253 section 2.4): what pkix makes of that depends on
+// the release of Go.
+func (a attribute) String() string {
+	var value string
+	_, err := asn1.Unmarshal(a.Value.FullBytes, &value)
+	s := pkix.RDNSequence{{{Type: a.Type, Value: value}}}.String()
+	name, _, _ := strings.Cut(s, "=")
+	if err == nil && name != a.Type.String() {
+		return s
+	}
+	return fmt.Sprintf("%s=#%x", name, a.Value.FullBytes)
 }
