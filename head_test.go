@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -186,5 +188,22 @@ func TestJSON(t *testing.T) {
 	(&head{}).writeJSON(&b, r, "host")
 	if !strings.Contains(b.String(), `"headers":{},"rawHeaders":[],`) || !json.Valid([]byte(b.String())) {
 		t.Errorf("%s", b.String())
+	}
+}
+
+// The JSON form has its headers by name, and the values of one name in the order in which
+// they came.
+func TestJSONOrder(t *testing.T) {
+	var fields []field
+	var names, values strings.Builder
+	for i := range 100 {
+		fields = append(fields, field{fmt.Sprintf("x-%02d", 99-i), ""}, field{[]string{"y", "Y"}[i%2], strconv.Itoa(i)})
+		fmt.Fprintf(&names, `"X-%02d":[""],`, i)
+		fmt.Fprintf(&values, `,"%d"`, i)
+	}
+	var b strings.Builder
+	(&head{fields: fields}).writeJSON(&b, httptest.NewRequest("GET", "/", nil), "host")
+	if want := `"headers":{` + names.String() + `"Y":[` + values.String()[1:] + "]}"; !strings.Contains(b.String(), want) {
+		t.Errorf("%s, want %s", b.String(), want)
 	}
 }

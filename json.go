@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,17 +21,10 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 
 	j.WriteString(`,"headers":{`)
 	fields := h.all()
-	canonical := func(i int32) string { return http.CanonicalHeaderKey(fields[i].name) }
-	sorted := make([]int32, 0, len(fields)) // of fields, without pseudo-fields, by canonical name
-	for i, f := range fields {
-		if f.name[0] != ':' {
-			sorted = append(sorted, int32(i))
-		}
-	}
-	slices.SortStableFunc(sorted, func(a, b int32) int { return strings.Compare(canonical(a), canonical(b)) })
+	sorted := sortedByName(fields)
 	name := ""
 	for n, i := range sorted {
-		if next := canonical(i); n > 0 && next == name {
+		if next := http.CanonicalHeaderKey(fields[i].name); n > 0 && next == name {
 			j.WriteByte(',')
 		} else {
 			if n > 0 {
@@ -60,6 +54,21 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 	}
 	j.WriteString("}\n")
 	freeWriter(j.Writer)
+}
+
+// sortedByName returns the indexes of fields, without pseudo-fields, by canonical name. It
+// keeps no names, which a client that takes its time would have the server hold.
+func sortedByName(fields []field) []int32 {
+	names := make([]string, len(fields))
+	sorted := make([]int32, 0, len(fields))
+	for i, f := range fields {
+		if f.name[0] != ':' {
+			names[i] = http.CanonicalHeaderKey(f.name)
+			sorted = append(sorted, int32(i))
+		}
+	}
+	slices.SortFunc(sorted, func(a, b int32) int { return cmp.Or(strings.Compare(names[a], names[b]), int(a-b)) })
+	return sorted
 }
 
 // A jsonWriter writes strings as RFC 8259 has them.
@@ -92,18 +101,31 @@ func (j jsonWriter) strings(values []string) {
 func (j jsonWriter) string(s string) {
 	latin1 := !utf8.ValidString(s)
 	j.WriteByte('"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			j.WriteByte('\\')
-			j.WriteByte(c)
-		case c < ' ':
-			fmt.Fprintf(j, `\u%04x`, c)
-		case latin1:
-			j.WriteRune(rune(c))
-		default:
-			j.WriteByte(c)
+	for s != "" {
+		n := 0 // bytes that stay as they are
+		for n < len(s) && s[n] >= ' ' && s[n] != '"' && s[n] != '\\' && (s[n] < utf8.RuneSelf || !latin1) {
+			n++
 		}
+		j.WriteString(s[:n])
+		s = s[n:]
+		part := s[:min(len(s), 64)] // for which the buffer mostly has room
+		s = s[len(part):]
+		b := j.AvailableBuffer()
+		for i := range len(part) {
+			switch c := part[i]; {
+			case c == '"' || c == '\\':
+				b = append(b, '\\', c)
+			case c == '\t': // the one control byte that net/http takes in a field
+				b = append(b, `\t`...)
+			case c < ' ':
+				b = fmt.Appendf(b, `\u%04x`, c)
+			case latin1 && c >= utf8.RuneSelf:
+				b = append(b, 0xc0|c>>6, 0x80|c&0x3f) // in UTF-8
+			default:
+				b = append(b, c)
+			}
+		}
+		j.Write(b)
 	}
 	j.WriteByte('"')
 }
@@ -113,8 +135,8 @@ func (h *head) all() []field {
 	if len(h.text) == 0 {
 		return h.fields
 	}
-	var fields []field
 	_, text, _ := strings.Cut(string(h.text), "\n")
+	fields := make([]field, 0, strings.Count(text, "\n"))
 	for line := range strings.Lines(unfold(text)) {
 		name, value, _ := strings.Cut(line, ":")
 		fields = append(fields, field{name, strings.Trim(value, " \t\n")})
@@ -125,7 +147,7 @@ func (h *head) all() []field {
 // unfold returns field lines with those that go on over several lines (obs-fold,
 // RFC 9112 section 5.2) joined by spaces.
 func unfold(fields string) string {
-	var b []byte
+	b := make([]byte, 0, len(fields))
 	for line := range strings.Lines(fields) {
 		if line[0] == ' ' || line[0] == '\t' {
 			b = append(bytes.TrimSuffix(b, []byte("\n")), ' ')
