@@ -97,11 +97,17 @@ func (rec *recorder) begin(status int, contentType []string, length int) bool {
 	return hasContent
 }
 
+// What is looked at of a query, for its parsing to cost less than its reading.
+const (
+	maxParts    = 64 // between &; what comes after them asks for nothing
+	maxDuration = 24 // bytes of the value of delay
+)
+
 // asked returns the status and the delay that query asks for, 200 and none if it
 // doesn't, or 400 and an error that says what may be asked for.
 func asked(query string) (status int, delay time.Duration, err error) {
 	status = http.StatusOK
-	for query != "" {
+	for n := 0; query != "" && n < maxParts; n++ {
 		var part string
 		part, query, _ = strings.Cut(query, "&")
 		switch name, value, _ := strings.Cut(part, "="); name {
@@ -111,8 +117,8 @@ func asked(query string) (status int, delay time.Duration, err error) {
 				return http.StatusBadRequest, 0, fmt.Errorf("status=%.40q: want 200 to 599", value)
 			}
 		case "delay":
-			delay, err = time.ParseDuration(value)
-			if err != nil || delay < 0 || delay > maxDelay {
+			delay, err = time.ParseDuration(value[:min(len(value), maxDuration)])
+			if err != nil || delay < 0 || delay > maxDelay || len(value) > maxDuration {
 				return http.StatusBadRequest, 0, fmt.Errorf("delay=%.40q: want 0s to %v, such as 1.5s or 200ms", value, maxDelay)
 			}
 		}

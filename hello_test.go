@@ -54,6 +54,7 @@ func TestAskedStatusAndDelay(t *testing.T) {
 		wantStatus = "want 200 to 599\n"
 		wantDelay  = "want 0s to 30s, such as 1.5s or 200ms\n"
 		echo       = "POST /hello?"
+		zeros      = "000000000000000000000"
 	)
 	for _, test := range []struct {
 		query  string
@@ -80,11 +81,15 @@ func TestAskedStatusAndDelay(t *testing.T) {
 		{"delay=30.001s", 400, `delay="30.001s": ` + wantDelay},
 		{"delay=5", 400, `delay="5": ` + wantDelay},
 		{"delay=", 400, `delay="": ` + wantDelay},
+		{"delay=" + zeros + "1ms", 200, echo},
+		{"delay=" + zeros + "00ms", 400, `delay="` + zeros + `00ms": ` + wantDelay},
+		{strings.Repeat("&", 63) + "status=503", 503, echo},
+		{strings.Repeat("&", 64) + "status=503", 200, echo},
 	} {
 		for _, field := range []string{"", "X: " + strings.Repeat("a", 5000) + "\r\n"} {
 			res, body, _ := roundTrip(t, addr, "POST", "POST /hello?"+test.query+" HTTP/1.1\r\nHost: test\r\n"+field+"Content-Length: 4\r\n\r\nbody")
 			if res.StatusCode != test.status || !strings.HasPrefix(body, test.body) || test.body == "" && body != "" {
-				t.Errorf("%s: %d %q, want %d %q", test.query, res.StatusCode, body, test.status, test.body)
+				t.Errorf("%s: %d %.200q, want %d %q", test.query, res.StatusCode, body, test.status, test.body)
 			}
 			if got := res.Header["Content-Length"]; test.status == 204 && got != nil {
 				t.Errorf("204 has Content-Length: %q", got)
