@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"strconv"
@@ -145,29 +144,59 @@ func dropBody(r *http.Request) (status int, err error) {
 	}
 }
 
+// maxAccept is how long the values of Accept may be for them to be looked at, in bytes:
+// over HTTP/2 a client sends as much as a head holds by a byte for every 4 KB.
+const maxAccept = 1 << 10
+
 // prefersJSON reports whether application/json is wanted by the values of Accept
 // (RFC 9110 section 12.5.1), and named before any text. Clients that name both put
 // first what they prefer.
 func prefersJSON(accept []string) bool {
 	all := strings.Join(accept, ",")
-	if all == "*/*" { // of most clients
+	if all == "*/*" || len(all) > maxAccept { // the first of most clients
 		return false
 	}
 	for mediaRange := range strings.SplitSeq(all, ",") {
-		name, _, _ := strings.Cut(mediaRange, ";")
-		name = strings.ToLower(strings.TrimSpace(name))
-		json := name == "application/json" || name == "application/*"
-		if (json || strings.HasPrefix(name, "text/")) && wanted(mediaRange) {
+		if len(mediaRange) < len("text/*") { // there may be a thousand
+			continue
+		}
+		name, params, _ := strings.Cut(strings.TrimSpace(mediaRange), ";")
+		kind, subtype, _ := strings.Cut(strings.TrimSpace(name), "/")
+		json := strings.EqualFold(kind, "application") && (subtype == "*" || strings.EqualFold(subtype, "json"))
+		text := strings.EqualFold(kind, "text") && isToken(subtype)
+		if (json || text) && wanted(params) {
 			return json
 		}
 	}
 	return false
 }
 
-// wanted reports whether mediaRange is well formed and has no quality of 0.
-func wanted(mediaRange string) bool {
-	_, params, err := mime.ParseMediaType(mediaRange)
-	q, ok := params["q"]
-	quality, qErr := strconv.ParseFloat(q, 64)
-	return err == nil && (!ok || qErr == nil && quality > 0)
+// wanted reports whether params, of a media range, are well formed, and give no quality of 0.
+func wanted(params string) bool {
+	for params != "" {
+		var param string
+		param, params, _ = strings.Cut(params, ";") // of quotes too, as is done at a comma
+		name, value, _ := strings.Cut(param, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		} else if !isToken(value) {
+			return false
+		}
+		if strings.EqualFold(name, "q") {
+			if quality, err := strconv.ParseFloat(value, 64); err != nil || !(quality > 0) { // or NaN
+				return false
+			}
+		} else if !isToken(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// isToken reports whether s is a token (RFC 9110 section 5.6.2).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	})
 }

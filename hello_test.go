@@ -124,20 +124,42 @@ func TestPrefersJSON(t *testing.T) {
 		"*/*, application/json":             true,
 		"application/json, text/plain, */*": true,
 		"text/plain, application/json":      false,
-		"application/json;q=0.5, text/plain;q=0.4, */*": true,
-		"text/plain;q=0, application/json":              true,
-		"text/html;q=x, application/json":               true,
-		"text/plain, application/json;q=0.9":            false,
-		"application/json;q=0.5, */*;q=0.1":             true,
-		"application/json;q=0":                          false,
-		"application/json;q=x":                          false,
-		"text/html, application/xml, */*;q=.8":          false,
-		"text/*, application/json;q=0.9":                false,
-		"application/jsonp, ;":                          false,
+		"application/json;q=0.5, text/plain;q=0.4, */*":               true,
+		"text/plain;q=0, application/json":                            true,
+		"text/html;q=x, application/json":                             true,
+		"text/plain, application/json;q=0.9":                          false,
+		"application/json;q=0.5, */*;q=0.1":                           true,
+		"application/json;q=0":                                        false,
+		"application/json;q=x":                                        false,
+		"text/html, application/xml, */*;q=.8":                        false,
+		"text/*, application/json;q=0.9":                              false,
+		"application/jsonp, ;":                                        false,
+		"TEXT/HTML;Q=0, application/json":                             true,
+		"text/html ; level=1 ; q = 0.5 ; , application/json":          false,
+		"text/html;level=1;q=0.000, application/json":                 true,
+		`text/html;a="b c";q=0.5, application/json`:                   false,
+		`application/json;a="b=c";q=0`:                                false,
+		"text/html;level, application/json":                           true,
+		"text/html;level=1 2, application/json":                       true,
+		"text/html;level=, application/json":                          true,
+		"text/html;=1, application/json":                              true,
+		"text/html;;q=1, application/json":                            true,
+		"text/html q=0.5, application/json":                           true,
+		"text/, application/json":                                     true,
+		"text/a/b, application/json":                                  true,
+		"text/\xe9, application/json":                                 true,
+		"application/json;q=-1":                                       false,
+		"application/json;q=nan":                                      false,
+		strings.Repeat(",", maxAccept-16) + "application/json":        true,
+		strings.Repeat(",", maxAccept-15) + "application/json":        false, // too long
+		strings.Repeat("text/a;q=0,", maxAccept) + "application/json": false,
 	} {
 		if got := prefersJSON([]string{accept}); got != want {
-			t.Errorf("%q: %v", accept, got)
+			t.Errorf("%.100q: %v", accept, got)
 		}
+	}
+	if !prefersJSON([]string{"text/plain;q=0", "", "application/json"}) {
+		t.Error("three fields")
 	}
 }
 
