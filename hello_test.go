@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -192,6 +193,53 @@ func TestBodies(t *testing.T) {
 			}
 			if test.response == "" && !strings.HasPrefix(body, "POST /hello HTTP/1.1\nHost: test\n") {
 				t.Errorf("body %q is no echo", body)
+			}
+		})
+	}
+}
+
+// BenchmarkWorstHeads is what the dearest heads cost, of those that hello takes, and what
+// net/http alone takes to read each.
+func BenchmarkWorstHeads(b *testing.B) {
+	const most = 60000 // bytes
+	fill := func(s string) string { return strings.Repeat(s, most/len(s)) }
+	var distinct strings.Builder
+	for i := range 1700 {
+		fmt.Fprintf(&distinct, "%s:\r\n", strconv.FormatInt(int64(i*7919%1700+36*36), 36)) // out of order
+	}
+	for _, test := range []struct{ name, request string }{
+		{"one field", asking("/hello", "X: "+fill("a")+"\r\n")},
+		{"long Accept", asking("/hello", "Accept: "+fill("text/a;q=0,")+"\r\n")},
+		{"Accept", asking("/hello", "Accept: "+strings.Repeat("text/a;q=0,", maxAccept/11)+"\r\n")},
+		{"many Accepts", asking("/hello", strings.Repeat("Accept:\r\n", 1550))},
+		{"query", asking("/hello?"+fill("&"), "")},
+		{"delays", asking("/hello?"+strings.Repeat("delay=0h0h0h0h0h0h0h0h&", maxParts), "")},
+		{"JSON of one field", asking("/hello", acceptJSON+"X: "+fill("a")+"\r\n")},
+		{"JSON of tabs", asking("/hello", acceptJSON+"X: a"+fill("\t")+"a\r\n")},
+		{"JSON of quotes", asking("/hello", acceptJSON+"X: "+fill(`"`)+"\r\n")},
+		{"JSON of Latin-1", asking("/hello", acceptJSON+"X: "+fill("a\xe9")+"\r\n")},
+		{"JSON of distinct fields", asking("/hello", acceptJSON+distinct.String())},
+		{"JSON of equal fields", asking("/hello", acceptJSON+strings.Repeat("a:\r\n", 1700))},
+		{"JSON of folded lines", asking("/hello", acceptJSON+"a: b\r\n"+strings.Repeat(" c\r\n", 1700))},
+	} {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(test.request)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(test.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(test.request)))
+			h, w := newHandler("none"), &responseWriter{make(http.Header)}
+			head := &head{text: []byte(text(test.request))}
+			for b.Loop() {
+				asked := *r // of which hello drops the fields
+				h.hello(&recorder{ResponseWriter: w, head: head}, &asked)
+			}
+		})
+		b.Run(test.name+", net/http", func(b *testing.B) {
+			b.SetBytes(int64(len(test.request)))
+			for b.Loop() {
+				http.ReadRequest(bufio.NewReader(strings.NewReader(test.request)))
 			}
 		})
 	}
