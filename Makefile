@@ -61,11 +61,9 @@ profile: build ## take a CPU profile of the server under load, and print its top
 	@go tool pprof -top -nodecount=20 bin/httpserver bin/cpu.pprof
 	@echo "to see it in a browser: go tool pprof -http=localhost:8001 bin/httpserver bin/cpu.pprof"
 
-# By default.pgo less is inlined than go build would, and functions aren't aligned, for the
-# release to stay within 7 MiB.
 release: ## build bin/GOARCH/httpserver, static, for linux; GOARCH=arm64 for ARM
 	@echo "building httpserver binary"
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -gcflags=all=-d=pgoinlinecdfthreshold=95 -ldflags='-s -w -funcalign=1' -o bin/$(GOARCH)/httpserver .
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w' -o bin/$(GOARCH)/httpserver .
 
 reproduce: ## build the release in two folders and compare, and for ARM
 	go test -run '^TestRelease$$' -v -release .

@@ -61,9 +61,6 @@ func TestRelease(t *testing.T) {
 			}
 		}
 	}
-	if len(amd64) > 7<<20 {
-		t.Errorf("the release has %d bytes, want at most 7 MiB", len(amd64))
-	}
 	if runtime.GOARCH != "amd64" {
 		return
 	}
