@@ -70,7 +70,10 @@ reproduce: ## build the release in two folders and compare, and for ARM
 
 image: release ## build the image IMAGE with docker, podman or buildah; IMAGE=name:tag
 	@for tool in docker podman buildah; do \
-		if $$tool version >/dev/null 2>&1; then \
+		command -v $$tool >/dev/null || continue; \
+		if ! $$tool version >/dev/null; then \
+			echo "make image: $$tool is installed, but its engine doesn't answer" >&2; \
+		else \
 			set -x; exec $$tool build -t $(IMAGE) -f deploy/Dockerfile --platform linux/$(GOARCH) --build-arg GOARCH=$(GOARCH) \
 				--build-arg VERSION="$$(git describe --tags --always --dirty 2>/dev/null || echo devel)" \
 				--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" bin; \
