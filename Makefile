@@ -8,7 +8,7 @@ H2SPEC = github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # The profile of leaked goroutines, free until it is asked for, is an experiment
-# in Go 1.26. A release of Go that doesn't know it builds without.
+# in Go 1.26. Go 1.27 always has it, and refuses the experiment's name.
 export GOEXPERIMENT ?= $(shell GOEXPERIMENT=goroutineleakprofile go version >/dev/null 2>&1 && echo goroutineleakprofile)
 
 # The race detector needs a C compiler, without which the go command turns cgo off.
