@@ -114,7 +114,7 @@ func startWith(t *testing.T, dir string, pair tls.Certificate, args ...string) *
 	return start(t, append(args, "-cert="+filepath.Join(dir, "tls.crt"), "-key="+filepath.Join(dir, "tls.key"))...)
 }
 
-// launch starts cmd, and kills it when the test ends. Unless cmd has a stderr, it
+// launch starts cmd, and ends it when the test ends. Unless cmd has a stderr, it
 // goes to the process.
 func launch(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
@@ -134,6 +134,9 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 		p.cond.Broadcast()
 	}()
 	t.Cleanup(func() {
+		if os.Getenv("GOCOVERDIR") != "" {
+			p.stop()
+		}
 		cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
@@ -142,6 +145,19 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 		}
 	})
 	return p
+}
+
+// stop has the process stop, for it to write what it covered, which SIGKILL prevents.
+// A second SIGTERM a second after the first ends the program at once.
+func (p *process) stop() {
+	for range 3 {
+		p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-p.done:
+			return
+		case <-time.After(1100 * time.Millisecond):
+		}
+	}
 }
 
 // Write takes what the process writes on stderr.
