@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
@@ -40,8 +41,19 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	os.Chmod(dir, 0o755) // for other users to run what is built
+	os.Chmod(dir, 0o755)     // for other users to run what is built
+	os.Setenv("TMPDIR", dir) // of the tests and of what they run
+	flag.Set("log_dir", dir) // for what the tests themselves log
 	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() == "" { // a fuzzer returns on SIGINT
+		interrupts := make(chan os.Signal, 1)
+		signal.Notify(interrupts, syscall.SIGINT, syscall.SIGTERM)
+		go func() {
+			<-interrupts
+			os.RemoveAll(dir)
+			os.Exit(1)
+		}()
+	}
 	if *program != "" {
 		binary = *program
 		return m.Run()
