@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"os"
 	"path"
@@ -68,20 +67,10 @@ func newServer(h *handler, l *limits) *http.Server {
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
-	// net/http sets up HTTP/2 when it first serves, and without these timeouts it does so without
-	// a timer for idle connections, which it would start again behind one that ends with streams
-	// open, and so hold that for as long. Connections of HTTP/2 end by themselves.
-	srv.Serve(nowhere{})
+	withoutIdleTimer(srv)
 	srv.ReadTimeout, srv.IdleTimeout = requestTimeout, idleTimeout
 	return srv
 }
-
-// Nowhere is a listener to which nobody comes.
-type nowhere struct{}
-
-func (nowhere) Accept() (net.Conn, error) { return nil, net.ErrClosed }
-func (nowhere) Close() error              { return nil }
-func (nowhere) Addr() net.Addr            { return nil }
 
 const (
 	helloPath   = "/hello"
