@@ -68,5 +68,6 @@ func (c *conn) refuse(status int, why string) error {
 	fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n%s\r\n%d %s: %s\n",
 		status, text, again, status, text, why)
 	c.CloseWrite()
+	c.answered, c.refused = true, nil // net/http takes half a line for one, and may refuse it
 	return os.ErrDeadlineExceeded
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -50,6 +51,7 @@ type conn struct {
 	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
 
 	rest     []byte      // received, not yet handed on; net/http never has two Reads under way
+	answered bool        // admit has answered: net/http gets nothing more
 	received int         // bytes, since others ran
 	http2    *http2      // the feed, over HTTP/2
 	ahead    []byte      // over HTTP/2: what rest is received into
@@ -79,6 +81,9 @@ func newConn(nc halfCloser, p *place, l *limits, refused func(peer net.Addr, fir
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if c.answered {
+		return 0, os.ErrDeadlineExceeded
 	}
 	if c.http2 == nil && len(c.rest) > 0 {
 		runtime.Gosched() // as after yieldBytes, for clients that send many requests at once

@@ -112,7 +112,7 @@ func TestRequestIsLetGo(t *testing.T) {
 	}{
 		"small":     {[]coded{literal("x", "1")}, 404, 2},
 		"large":     {[]coded{literal("x", strings.Repeat("a", smallHead))}, 404, 1},
-		"refused":   {[]coded{literal("x", strings.Repeat("a", smallHead))}, 503, 1},
+		"refused":   {slices.Repeat([]coded{indexed(16)}, 200), 503, 1},
 		"too large": {slices.Repeat([]coded{literal("x", long[:15000])}, 5), 431, 1},
 	} {
 		c := newTestConn(newScript("", cuts["whole"]))

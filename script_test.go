@@ -43,7 +43,15 @@ func (s *script) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (s *script) Write(p []byte) (int, error)      { return s.out.Write(p) }
+func (s *script) Write(p []byte) (int, error) {
+	select {
+	case <-s.closed:
+		return 0, net.ErrClosed
+	default:
+		return s.out.Write(p)
+	}
+}
+
 func (s *script) CloseWrite() error                { return s.Close() } // net/http sends nothing more, and waits for half a second
 func (s *script) Close() error                     { s.close(); return nil }
 func (s *script) LocalAddr() net.Addr              { return &net.TCPAddr{} }
