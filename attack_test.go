@@ -138,6 +138,7 @@ func attacks(path, slow string) []onslaught {
 		{name: "half heads of one field", conns: 2000, sent: half(one), reads: unread},
 		{name: "half heads of tiny fields", conns: 2000, sent: half(tiny), reads: unread},
 		{name: "large heads with a delay", conns: 2000, sent: asking(slow, acceptJSON+tiny), reads: unread},
+		{name: "bodies in chunks of one byte", conns: 300, sent: "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", again: strings.Repeat("1\r\na\r\n", 10000)},
 		{name: "delays", conns: 3000, sent: asking(slow, ""), reads: unread},
 		{name: "bombs of a large field", conns: 200, sent: bomb(250, 3900, 260, path, "x"), reads: unread},
 		{name: "bombs of a large field, within the limit", conns: 200, sent: bomb(250, 3900, 14, path, "x"), reads: unread},
