@@ -96,7 +96,8 @@ func (h *http2) freeFields() {
 }
 
 // keep counts a field, and keeps it if the head isn't too large. Up to twice the limit a head gets
-// to the handler, to be refused there; past that net/http refuses.
+// to the handler, to be refused there; past that net/http refuses, but since Go 1.27 not before it
+// has taken what is announced.
 func (h *http2) keep(f hpack.HeaderField) {
 	h.request = h.request || f.IsPseudo()
 	if f.Name == "trailer" {
@@ -104,8 +105,6 @@ func (h *http2) keep(f hpack.HeaderField) {
 	}
 	if h.size += int(f.Size()); h.size <= h.limits.head {
 		*h.fields = append(*h.fields, field{f.Name, f.Value})
-	} else if h.size > 2*h.limits.head {
-		h.decoder.SetEmitEnabled(false)
 	}
 }
 

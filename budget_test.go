@@ -280,6 +280,11 @@ func TestTrailersAreCharged(t *testing.T) {
 			t.Fatalf("after %d announcements of at most %d the connection goes on", n, most)
 		}
 	}
+	past := newTestHTTP2(testLimits())
+	past.feed(dst, []byte(request(1, append(slices.Repeat([]coded{indexed(16)}, 3*testHead/60), names)...)))
+	if taken := connMemory - past.part.left; taken < headCopies*2*testHead+1000*announcedCost {
+		t.Errorf("an announcement past twice the limit takes %d bytes", taken)
+	}
 	for size, ends := range map[int]bool{testHead: false, testHead + 1: true} {
 		h := newTestHTTP2(testLimits())
 		trailer := block(literal("x", strings.Repeat("a", size-len("x")-fieldCost)))
