@@ -1,12 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"context"
-	endian "encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,7 +10,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // This file holds who may ask for profiles under -pprof=local: whoever could attach a
@@ -81,72 +75,16 @@ func strangerSign(r *http.Request) string {
 	return ""
 }
 
+// errClosed is said of a client that may no longer own its socket.
+var errClosed = errors.New("the client has closed its socket, or half of it")
+
 // clientUser returns the number of the user whom the client's end of r's connection
-// belongs to. That of IPv4 may be a socket of IPv6.
+// belongs to.
 func clientUser(r *http.Request) (string, error) {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return "", err
 	}
-	local := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	client, server := inTCP6(peer), inTCP6(local.AddrPort())
-	if peer.Addr().Is4() {
-		const ip = len("00000000") // the last word of four
-		user, err := userOf(r.Context(), "/proc/net/tcp", client[3*ip:]+" "+server[3*ip:]+" ")
-		if user != "" || err != nil {
-			return user, err
-		}
-	}
-	user, err := userOf(r.Context(), "/proc/net/tcp6", client+" "+server+" ")
-	if user == "" && err == nil {
-		err = errors.New("the client's socket is not in /proc/net/tcp or tcp6")
-	}
-	return user, err
-}
-
-// inTCP6 returns a as /proc/net/tcp6 has it: four words in the machine's byte order, and
-// the port (proc(5)).
-func inTCP6(a netip.AddrPort) string {
-	var b []byte
-	ip := a.Addr().As16()
-	for i := 0; i < len(ip); i += 4 {
-		b = fmt.Appendf(b, "%08X", endian.NativeEndian.Uint32(ip[i:]))
-	}
-	return string(fmt.Appendf(b, ":%04X", a.Port()))
-}
-
-// tables is held by whoever reads one of the kernel's, so that strangers who ask in a loop
-// take no more than one core.
-var tables sync.Mutex
-
-// userOf returns the user in the row of table that begins with ends, or "" if there is
-// none. The kernel shows root as the user of a socket that its owner has let go of, but no
-// inode.
-func userOf(ctx context.Context, table, ends string) (string, error) {
-	tables.Lock()
-	defer tables.Unlock()
-	if err := ctx.Err(); err != nil { // who asked went while it waited
-		return "", err
-	}
-	f, err := os.Open(table)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	rows := bufio.NewScanner(f)
-	for rows.Scan() {
-		_, row, _ := bytes.Cut(rows.Bytes(), []byte(": ")) // after its number
-		row, found := bytes.CutPrefix(row, []byte(ends))
-		if !found {
-			continue
-		}
-		// State, queues, timer, retransmits, user, timeout, inode.
-		columns := strings.Fields(string(row))
-		const established = "01"
-		if len(columns) < 7 || columns[0] != established || columns[6] == "0" {
-			return "", errors.New("the client has closed its socket, or half of it")
-		}
-		return columns[4], nil
-	}
-	return "", rows.Err()
+	server := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr).AddrPort()
+	return procUser(r.Context(), client, server)
 }
