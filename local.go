@@ -16,7 +16,7 @@ import (
 // debugger to the process.
 
 // refusal returns why r gets no profile, or "". The signs come first: a stranger may ask
-// in a loop, and the kernel's tables may be long.
+// in a loop, and the kernel's tables, where they must be read, may be long.
 func refusal(r *http.Request) string {
 	if why := strangerSign(r); why != "" || runtime.GOOS != "linux" {
 		return why
@@ -86,5 +86,9 @@ func clientUser(r *http.Request) (string, error) {
 		return "", err
 	}
 	server := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr).AddrPort()
-	return procUser(r.Context(), client, server)
+	user, err := sockDiagUser(client, server)
+	if errors.Is(err, errors.ErrUnsupported) {
+		user, err = procUser(r.Context(), client, server)
+	}
+	return user, err
 }

@@ -247,51 +247,66 @@ func (p *process) ask(user int, args ...string) string {
 	return string(out)
 }
 
-// Profiles are for the server's own user and for root, whatever the address and the
-// protocol.
-func TestWhoMayAsk(t *testing.T) {
+// testUsers returns the users that servers and clients of a test run as, who are several if
+// root runs it.
+func testUsers(t *testing.T) []int {
+	t.Helper()
 	needLinux(t)
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip(err)
 	}
-	t.Parallel()
-	users := []int{os.Geteuid()}
-	if os.Geteuid() == 0 {
-		users = []int{0, 12345, 65534}
-	} else {
+	if os.Geteuid() != 0 {
 		t.Log("only for our own user, because root doesn't run the test")
+		return []int{os.Geteuid()}
 	}
-	may := func(p *process, scheme string, server int) {
-		_, port, _ := net.SplitHostPort(p.addr)
-		for _, host := range []string{"127.0.0.1", "[::1]"} {
-			ln, err := net.Listen("tcp", host+":0")
-			if err != nil {
-				continue // no IPv6
-			}
-			ln.Close()
-			for _, protocol := range []string{"--http1.1", "--http2-prior-knowledge"} {
-				for _, client := range users {
-					want := "200"
-					if client != server && client != 0 {
-						want = fmt.Sprintf("profiles are for clients on this machine: the client's socket belongs to user %d, "+
-							"who is neither the server's user nor root; -pprof=all opens them to all\n403", client)
-					}
-					url := scheme + "://" + host + ":" + port + "/debug/pprof/cmdline"
-					if got := p.ask(client, protocol, url); !strings.HasSuffix(got, want) {
-						t.Errorf("a server of user %d, asked for %s %s by user %d: %q", server, url, protocol, client, got)
-					}
+	return []int{0, 12345, 65534}
+}
+
+// startAs starts the program as user on all addresses.
+func startAs(t *testing.T, user int) *process {
+	t.Helper()
+	cmd := exec.Command(binary, "-addr=:0")
+	cmd.SysProcAttr = credential(user)
+	p := launch(t, cmd)
+	p.addr = p.waitLog(`listening on http://(\S+)`)[1]
+	return p
+}
+
+// testWhoMayAsk asks p, which server runs, as each of users, whatever the address and the
+// protocol.
+func testWhoMayAsk(t *testing.T, p *process, scheme string, server int, users []int) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(p.addr)
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		ln, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			continue // no IPv6
+		}
+		ln.Close()
+		for _, protocol := range []string{"--http1.1", "--http2-prior-knowledge"} {
+			for _, client := range users {
+				want := "200"
+				if client != server && client != 0 {
+					want = fmt.Sprintf("profiles are for clients on this machine: the client's socket belongs to user %d, "+
+						"who is neither the server's user nor root; -pprof=all opens them to all\n403", client)
+				}
+				url := scheme + "://" + host + ":" + port + "/debug/pprof/cmdline"
+				if got := p.ask(client, protocol, url); !strings.HasSuffix(got, want) {
+					t.Errorf("a server of user %d, asked for %s %s by user %d: %q", server, url, protocol, client, got)
 				}
 			}
 		}
 	}
+}
+
+// Profiles are for the server's own user and for root.
+func TestWhoMayAsk(t *testing.T) {
+	users := testUsers(t)
+	t.Parallel()
 	for _, server := range users {
-		cmd := exec.Command(binary, "-addr=:0")
-		cmd.SysProcAttr = credential(server)
-		p := launch(t, cmd)
-		p.addr = p.waitLog(`listening on http://(\S+)`)[1]
-		may(p, "http", server)
+		testWhoMayAsk(t, startAs(t, server), "http", server, users)
 	}
-	may(startTLS(t, "-addr=:0"), "https", users[0])
+	testWhoMayAsk(t, startTLS(t, "-addr=:0"), "https", users[0], users)
 }
 
 // A page of another origin gets no profile by a browser that runs here; its user does.

@@ -13,7 +13,8 @@ import (
 	"sync"
 )
 
-// This file reads whose a socket is in the tables of all of them, /proc/net/tcp and tcp6.
+// This file reads whose a socket is in the tables of all of them, /proc/net/tcp and tcp6,
+// where the kernel can't be asked for one.
 
 // procUser returns the number of the user of client's socket, which is connected to
 // server. That of IPv4 may be a socket of IPv6.
