@@ -135,8 +135,11 @@ func (b *budget) exceed(n int) bool {
 	return true
 }
 
-// giveBack gives n bytes back.
+// giveBack gives n bytes back; 0 is a no-op.
 func (b *budget) giveBack(n int) {
+	if n == 0 {
+		return
+	}
 	b.mu.Lock()
 	b.left += n
 	b.mu.Unlock()

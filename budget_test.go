@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -116,10 +117,10 @@ func TestStreamsAreCharged(t *testing.T) {
 	}
 	for n := range 3 { // in single bytes
 		for _, b := range []byte(frameOf(headersFrame, endHeaders, 2*n+1, "\x88") + frameOf(dataFrame, endStream, 2*n+1, "a")) {
-			h.streams.follow([]byte{b})
+			h.streams.follow([]byte{b}, time.Now())
 		}
 	}
-	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)))
+	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)), time.Now())
 	h.feed(dst, []byte(reset(9)))
 	if len(h.streams.open) != 1 {
 		t.Errorf("behind a reset %d streams are open", len(h.streams.open))
@@ -292,7 +293,7 @@ func TestTrailersAreCharged(t *testing.T) {
 		if taken := connMemory - h.part.left; h.ended != ends || taken != headCopies*size && !ends {
 			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes taken", size, h.ended, taken)
 		}
-		h.streams.follow([]byte(frameOf(resetFrame, 0, 1)))
+		h.streams.follow([]byte(frameOf(resetFrame, 0, 1)), time.Now())
 		if h.part.left != connMemory || len(h.streams.open) > 0 {
 			t.Errorf("at the end %d bytes are left", h.part.left)
 		}

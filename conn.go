@@ -50,13 +50,14 @@ type conn struct {
 	tls     *tls.ConnectionState                          // of one that agreed on HTTP/2; else nil
 	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
 
-	rest     []byte      // received, not yet handed on; net/http never has two Reads under way
-	answered bool        // admit has answered: net/http gets nothing more
-	received int         // bytes, since others ran
-	http2    *http2      // the feed, over HTTP/2
-	ahead    []byte      // over HTTP/2: what rest is received into
-	preface  string      // what is to come yet of HTTP/2's, for the connection to be that
-	handled  atomic.Bool // a handler has had the request that is answered
+	rest      []byte      // received, not yet handed on; net/http never has two Reads under way
+	answered  bool        // admit has answered: net/http gets nothing more
+	received  int         // bytes, since others ran
+	http2     *http2      // the feed, over HTTP/2
+	ahead     []byte      // over HTTP/2: what rest is received into
+	writeFrom time.Time   // over HTTP/2: when the deadline of Writes was set; one is under way at most
+	preface   string      // what is to come yet of HTTP/2's, for the connection to be that
+	handled   atomic.Bool // a handler has had the request that is answered
 
 	mu     sync.Mutex // guards the following: net/http may read while a handler runs
 	feed   feed
@@ -210,19 +211,29 @@ func (c *conn) awaitHTTP2(p []byte) error {
 func (c *conn) Write(p []byte) (int, error) {
 	if c.http2 != nil {
 		c.noteFrames(p)
-	} else if c.refused != nil && !c.handled.Load() {
+		return c.halfCloser.Write(p)
+	}
+	if c.refused != nil && !c.handled.Load() {
 		c.tellRefused(p)
 	}
 	return c.thriftyConn.Write(p)
 }
 
-// noteFrames notes p, which net/http sends next over HTTP/2.
+// noteFrames notes p, which net/http sends next over HTTP/2, where it sets no deadline: its own
+// limit, WriteByteTimeout, would have it send the rest of p in another Write, to be noted again.
+//
+// It isn't inlined: net/http writes in a new goroutine each time, whose stack of 2 KB just holds
+// a Write. With the variables of this function on it, too, it would grow, for 25,000 instructions.
+//
+//go:noinline
 func (c *conn) noteFrames(p []byte) {
-	// net/http's own limit, WriteByteTimeout, would have it send the rest of p in another
-	// Write, which would be followed again.
-	c.SetWriteDeadline(time.Now().Add(responseTimeout))
+	now := time.Now()
+	if now.Sub(c.writeFrom) >= time.Second { // as a thriftyConn
+		c.writeFrom = now
+		c.halfCloser.SetWriteDeadline(now.Add(responseTimeout))
+	}
 	c.mu.Lock()
-	open := c.http2.streams.follow(p)
+	open := c.http2.streams.follow(p, now)
 	c.mu.Unlock()
 	if open > 1 {
 		// Handlers that are ready run first, for the next Write to take the frames of all:

@@ -23,8 +23,10 @@ type streams struct {
 	open  []stream              // in the order of their requests
 	last  uint64                // number of a marker
 	since time.Time             // when none was open any more, or could be
-	sent  frame                 // header of the frame that is being sent, as much as has been
-	rest  int                   // bytes of that frame yet to be sent
+	rest  int                   // bytes yet to be sent of the frame that is being sent
+
+	header [frameHeader]byte // of that frame
+	sent   int               // bytes of it that have been
 }
 
 // A stream is one that has had a request, or what net/http may take for one.
@@ -121,43 +123,46 @@ func (ss *streams) none() {
 func (ss *streams) end(over func(stream) bool) {
 	for i := len(ss.open) - 1; i >= 0; i-- {
 		if over(ss.open[i]) {
-			ss.endAt(i)
+			ss.endAt(i, time.Now())
 		}
 	}
 }
 
 // endAt ends a stream. No handler will have a head that it still has.
-func (ss *streams) endAt(i int) {
-	s := ss.open[i]
-	ss.open = slices.Delete(ss.open, i, i+1)
+func (ss *streams) endAt(i int, now time.Time) {
+	s := &ss.open[i]
 	s.memory.giveBack(s.cost)
 	ss.part.giveBack(s.trailers)
 	s.head.free()
+	last := len(ss.open) - 1
+	copy(ss.open[i:], ss.open[i+1:])
+	ss.open[last] = stream{}
+	ss.open = ss.open[:last]
 	if len(ss.open) == 0 {
-		ss.since = time.Now()
-		ss.idle(ss.since)
+		ss.since = now
+		ss.idle(now)
 		if cap(ss.open) > 16 {
 			ss.open = nil
 		}
 	}
 }
 
-// follow ends the streams whose last frame begins in p, which net/http sends next, and
+// follow ends the streams whose last frame begins in p, which net/http sends next, now, and
 // returns how many are open.
-func (ss *streams) follow(p []byte) (open int) {
+func (ss *streams) follow(p []byte, now time.Time) (open int) {
 	for len(p) > 0 {
 		if ss.rest > 0 {
 			n := min(ss.rest, len(p))
 			ss.rest, p = ss.rest-n, p[n:]
 			continue
 		}
-		n := min(frameHeader-len(ss.sent), len(p))
-		ss.sent, p = append(ss.sent, p[:n]...), p[n:]
-		if f := ss.sent; len(f) == frameHeader {
+		n := copy(ss.header[ss.sent:], p)
+		ss.sent, p = ss.sent+n, p[n:]
+		if f := frame(ss.header[:]); ss.sent == frameHeader {
 			if i := ss.find(f.stream()); i >= 0 && f.ends() {
-				ss.endAt(i)
+				ss.endAt(i, now)
 			}
-			ss.rest, ss.sent = f.length(), f[:0]
+			ss.rest, ss.sent = f.length(), 0
 		}
 	}
 	return len(ss.open)
@@ -166,5 +171,10 @@ func (ss *streams) follow(p []byte) (open int) {
 // find returns the index of the first stream of a number, or -1. There are two where net/http
 // refuses the first request of that number, and has yet to say so.
 func (ss *streams) find(number int) int {
-	return slices.IndexFunc(ss.open, func(s stream) bool { return s.number == number })
+	for i := range ss.open {
+		if ss.open[i].number == number {
+			return i
+		}
+	}
+	return -1
 }
