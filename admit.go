@@ -20,9 +20,7 @@ func (c *conn) admit(size int) error {
 		return nil
 	}
 	cost := c.limits.cost(c.limits.head)
-	ctx, cancel := context.WithTimeout(c.place.held, memoryWait)
-	defer cancel()
-	if c.limits.memory.Acquire(ctx, int64(cost)) != nil {
+	if !c.limits.memory.TryAcquire(int64(cost)) && !c.wait(cost) {
 		c.limits.refused.add()
 		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
 	}
@@ -33,6 +31,20 @@ func (c *conn) admit(size int) error {
 		c.giveBack()
 	}
 	return nil
+}
+
+// wait acquires memory, and waits for it for memoryWait at most, while the connection has its place.
+func (c *conn) wait(cost int) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), memoryWait)
+	defer cancel()
+	go func() {
+		select {
+		case <-c.place.left:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return c.limits.memory.Acquire(ctx, int64(cost)) == nil
 }
 
 // paid reports whether the head has its memory.

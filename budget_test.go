@@ -120,7 +120,7 @@ func TestStreamsAreCharged(t *testing.T) {
 			h.streams.follow([]byte{b}, time.Now())
 		}
 	}
-	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)), time.Now())
+	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00")+frameOf(headersFrame, endHeaders|endStream, 99)), time.Now())
 	h.feed(dst, []byte(reset(9)))
 	if len(h.streams.open) != 1 {
 		t.Errorf("behind a reset %d streams are open", len(h.streams.open))

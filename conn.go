@@ -134,7 +134,7 @@ func (c *conn) handOn(p []byte) (int, error) {
 		// The feed has the connection end. One that was ended for want of memory came again
 		// at once, and to take it up again and again left no time for others.
 		select {
-		case <-c.place.held.Done():
+		case <-c.place.left:
 		case <-time.After(endTime):
 		}
 		return n, err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net"
 	"slices"
 	"sync"
@@ -29,9 +28,8 @@ type places struct {
 // A place is a connection's.
 type place struct {
 	net.Conn
-	all     *places
-	held    context.Context // until the place is left
-	release context.CancelFunc
+	all  *places
+	left chan struct{} // closed when the place is left
 
 	// A request only stamps these. They are looked at when somebody is to make room.
 	idle  atomic.Bool
@@ -66,8 +64,7 @@ func (ps *places) take(nc net.Conn, turn time.Duration) *place {
 		ps.closed.add()
 	}
 	ps.wanted.Store(false)
-	p := &place{Conn: nc, all: ps}
-	p.held, p.release = context.WithCancel(context.Background())
+	p := &place{Conn: nc, all: ps, left: make(chan struct{})}
 	p.begin()
 	ps.taken = append(ps.taken, p)
 	return p
@@ -116,7 +113,7 @@ func (ps *places) remove(p *place) {
 		last := len(ps.taken) - 1
 		ps.taken[i], ps.taken[last] = ps.taken[last], nil
 		ps.taken = ps.taken[:last]
-		p.release()
+		close(p.left)
 		ps.free()
 	}
 }

@@ -80,7 +80,7 @@ func TestPlaces(t *testing.T) {
 	gone := func() (all []int) {
 		for i, p := range taken {
 			select {
-			case <-p.held.Done():
+			case <-p.left:
 				all = append(all, i)
 			default:
 			}
