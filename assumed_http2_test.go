@@ -86,7 +86,7 @@ func TestAssumedFrameOrder(t *testing.T) {
 				contexts <- r.Context()
 				<-r.Context().Done()
 			} else if first := <-contexts; first.Err() == nil {
-				t.Error("a handler has a request while the stream reset before it isn't over (streams.handle)")
+				t.Error("a handler has a request while the stream reset before it isn't over (streams.take)")
 			}
 		}))
 		send(p.c, frameOf(headersFrame, endHeaders, 1, block(indexed(3), indexed(4), indexed(6))))
@@ -100,7 +100,7 @@ func TestAssumedFieldOrder(t *testing.T) {
 		p, _ := observeHTTP2(t, stockServer(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header[markerKey]) }))
 		go p.send(request(1, added(marker, "1"), literal("x", "y"), indexed(62), huffman(literal(marker, "2")), literalOf(62, "3")), cuts["whole"])
 		if got := p.await(1)[1]; got != "[1 1 2 3]" {
-			t.Errorf("%s (records.take)", got)
+			t.Errorf("%s (streams.take)", got)
 		}
 	})
 }

@@ -116,6 +116,10 @@ func (h *http2) end(padding, size int) {
 		h.chargeTrailers()
 		return
 	}
+	i := h.streams.find(h.stream)
+	if i >= 0 && h.streams.open[i].head == nil {
+		return // net/http has taken a request of that number, and refuses another
+	}
 	marker := h.streams.nextMarker()
 	if h.frame.length()+len(marker) <= maxFrame {
 		h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
@@ -148,7 +152,7 @@ func (h *http2) record(last bool) {
 			break
 		}
 		kept.refused, kept.why = http.StatusRequestHeaderFieldsTooLarge, "request head "+h.limits.tooLarge()
-	case h.size > most, h.announced > maxAnnounced, !h.chargeRefused(kept):
+	case h.size > most, h.announced > maxAnnounced, h.streams.find(h.stream) >= 0, !h.chargeRefused(kept):
 		kept.free()
 		h.refuse()
 		return

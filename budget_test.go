@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -149,6 +150,12 @@ func TestResetStreams(t *testing.T) {
 			h.none()
 		}, 0},
 		{"net/http may not have begun it", func(h *http2) { h.none() }, 1},
+		{"its context ends before its handler begins, and net/http has had none before", func(h *http2) {
+			ctx, cancel := context.WithCancel(t.Context())
+			h.none()
+			cancel()
+			h.take(marked(1).WithContext(ctx))
+		}, 0},
 		{"net/http has begun one behind it, and has none", func(h *http2) {
 			h.feed(make([]byte, 1000), []byte(request(3)))
 			h.none()
@@ -209,6 +216,21 @@ func TestStreamUsedTwice(t *testing.T) {
 				t.Errorf("%s: stream %d gets %q, and of net/http alone %q", what, stream, got[0][stream], got[1][stream])
 			}
 		}
+	}
+}
+
+// Nothing is left of second requests of a number, taken or not, once net/http has no stream.
+func TestSecondRequestsEnd(t *testing.T) {
+	h, dst := newTestHTTP2(testLimits()), make([]byte, 1000)
+	for n := 1; n < 50; n++ {
+		h.feed(dst, []byte(request(2*n-1)+request(2*n-1)))
+		if n%2 == 0 {
+			h.take(marked(h.streams.last - 1)).free()
+		}
+		h.streams.follow([]byte(frameOf(resetFrame, 0, 2*n-1, "\x00\x00\x00\x00")), time.Now())
+	}
+	if h.none(); len(h.streams.open) > 0 || h.own.left != ownMemory || h.part.left != connMemory {
+		t.Errorf("%d streams are open, %d and %d bytes left", len(h.streams.open), h.own.left, h.part.left)
 	}
 }
 

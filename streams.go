@@ -37,6 +37,7 @@ type stream struct {
 	memory *budget // that the stream takes
 	cost   int     // of it, in bytes
 	reset  uint64  // the last marker when its client reset it, or 0
+	again  bool    // another of its number was open: net/http takes one of them at most
 
 	trailers int // bytes of the connection's part, for what net/http keeps of them
 }
@@ -67,11 +68,13 @@ func (ss *streams) nextMarker() []byte {
 
 // begin notes the request of a stream under the last marker, and that the stream takes cost of b.
 func (ss *streams) begin(number int, h *head, b *budget, cost int) {
-	ss.open = append(ss.open, stream{number: number, marker: ss.last, head: h, memory: b, cost: cost})
+	again := ss.find(number) >= 0
+	ss.open = append(ss.open, stream{number: number, marker: ss.last, head: h, memory: b, cost: cost, again: again})
 }
 
 // take takes the marker out of r, and returns the head that it names, or nil. Ours is the last
 // field of its name. What was reset before that request is over: net/http takes frames in order.
+// So is that request, where its context has ended, and what came later of its number.
 func (ss *streams) take(r *http.Request) *head {
 	values := r.Header[markerKey]
 	if len(values) == 0 {
@@ -89,8 +92,12 @@ func (ss *streams) take(r *http.Request) *head {
 	}
 	h := ss.open[i].head
 	ss.open[i].head = nil
-	marker := ss.open[i].marker
-	ss.end(func(s stream) bool { return s.reset != 0 && s.reset < marker })
+	marker, of := ss.open[i].marker, ss.open[i].number
+	over := r.Context().Err() != nil
+	ss.end(func(s stream) bool {
+		return s.reset != 0 && (s.reset < marker || s.marker == marker && over) ||
+			s.number == of && s.marker > marker
+	})
 	return h
 }
 
@@ -114,9 +121,11 @@ func (ss *streams) reset(number int) {
 }
 
 // none notes that net/http has no stream. What is reset is over, but for the last request, which
-// net/http may have yet to take.
+// net/http may have yet to take. So is a second request of a number.
 func (ss *streams) none() {
-	ss.end(func(s stream) bool { return s.reset != 0 && (s.head == nil || s.marker != ss.last) })
+	ss.end(func(s stream) bool {
+		return s.again || s.reset != 0 && (s.head == nil || s.marker != ss.last)
+	})
 }
 
 // end ends the streams that are over.
