@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -33,18 +32,23 @@ func (c *conn) admit(size int) error {
 	return nil
 }
 
-// wait acquires memory, and waits for it for memoryWait at most, while the connection has its place.
+// wait acquires memory, and tries for memoryWait at most, while the connection has its place. It
+// doesn't queue at the semaphore, where a large head would have all others wait for it.
 func (c *conn) wait(cost int) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), memoryWait)
-	defer cancel()
-	go func() {
+	late, again := time.After(memoryWait), time.NewTicker(memoryRetry)
+	defer again.Stop()
+	for {
 		select {
+		case <-again.C:
+			if c.limits.memory.TryAcquire(int64(cost)) {
+				return true
+			}
 		case <-c.place.left:
-			cancel()
-		case <-ctx.Done():
+			return false
+		case <-late:
+			return false
 		}
-	}()
-	return c.limits.memory.Acquire(ctx, int64(cost)) == nil
+	}
 }
 
 // paid reports whether the head has its memory.

@@ -40,7 +40,8 @@ const (
 	announcedCost       = 80              // a byte of Trailer, of which net/http makes a map
 	maxAnnounced        = 64              // bytes of it that a refused request may hold
 	memoryWait          = 5 * time.Second // how long a connection waits for it
-	placeCost           = 96 << 10        // of the memory limit, for each connection
+	memoryRetry         = 10 * time.Millisecond
+	placeCost           = 96 << 10 // of the memory limit, for each connection
 	placeCostTLS        = 160 << 10
 	placeCostClientCert = 1400 << 10 // the same with a certificate of maxHandshake bytes
 	keptFiles           = 32         // descriptors that are not for connections

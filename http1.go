@@ -24,6 +24,7 @@ type http1 struct {
 	chunks chunks // in inChunked
 	blank  bool   // in lost: no byte but CR came since the last LF
 	ended  bool   // in lost: a head may have ended with the last byte
+	before int    // in lost: count of that head, which a byte read ahead follows
 }
 
 // A phase says what the next byte of a connection belongs to.
@@ -98,7 +99,7 @@ func (h *http1) lose(next phase) {
 // a body: it comes with the next Read, before which a handler has the request if there is one.
 func (h *http1) followLost(p []byte) (n int) {
 	if h.ended {
-		h.ended, h.count = false, 0
+		h.ended, h.before, h.count = false, h.count, 0
 	}
 	for n < len(p) && !h.ended {
 		switch p[n] {
@@ -157,7 +158,7 @@ func (h *http1) followHead(p []byte) (n int) {
 // counted returns the size of p, of a head, as limits.head counts.
 func counted(p []byte) int { return len(p) + fieldCost*bytes.Count(p, []byte("\n")) }
 
-func (h *http1) headSize() int { return h.count }
+func (h *http1) headSize() int { return max(h.count, h.before) }
 
 // take returns the head of r, which net/http has just read, or nil where it isn't
 // known. It must be called once for each request, before its body is read.
