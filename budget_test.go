@@ -210,9 +210,9 @@ func TestStreamUsedTwice(t *testing.T) {
 			t.Errorf("%s: the next shows %q", what, got[0][101])
 		}
 		for _, stream := range []int{0, 1} {
-			before, shown, handled := strings.Cut(got[0][stream], "GET ")
-			stockBefore, _, stockHandled := strings.Cut(got[1][stream], "GET ")
-			if before != stockBefore || handled != stockHandled || handled && "GET "+shown != shown4+"x: 2\n" {
+			before, shown, handled := strings.Cut(got[0][stream], "GET ") // which may come behind the next's answer
+			stockBefore, _, _ := strings.Cut(got[1][stream], "GET ")
+			if before != stockBefore || handled && "GET "+shown != shown4+"x: 2\n" {
 				t.Errorf("%s: stream %d gets %q, and of net/http alone %q", what, stream, got[0][stream], got[1][stream])
 			}
 		}
