@@ -90,15 +90,13 @@ func (ss *streams) take(r *http.Request) *head {
 	if i < 0 {
 		return nil
 	}
-	h := ss.open[i].head
+	taken, ended := ss.open[i], r.Context().Err() != nil
 	ss.open[i].head = nil
-	marker, of := ss.open[i].marker, ss.open[i].number
-	over := r.Context().Err() != nil
 	ss.end(func(s stream) bool {
-		return s.reset != 0 && (s.reset < marker || s.marker == marker && over) ||
-			s.number == of && s.marker > marker
+		return s.reset != 0 && (s.reset < taken.marker || s.marker == taken.marker && ended) ||
+			s.number == taken.number && s.marker > taken.marker
 	})
-	return h
+	return taken.head
 }
 
 // idleFor returns for how long none has been open.
@@ -168,8 +166,10 @@ func (ss *streams) follow(p []byte, now time.Time) (open int) {
 		n := copy(ss.header[ss.sent:], p)
 		ss.sent, p = ss.sent+n, p[n:]
 		if f := frame(ss.header[:]); ss.sent == frameHeader {
-			if i := ss.find(f.stream()); i >= 0 && f.ends() {
-				ss.endAt(i, now)
+			if f.ends() {
+				if i := ss.find(f.stream()); i >= 0 {
+					ss.endAt(i, now)
+				}
 			}
 			ss.rest, ss.sent = f.length(), 0
 		}
