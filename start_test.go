@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,6 +67,23 @@ func TestBadStarts(t *testing.T) {
 			t.Errorf("%q: stderr %q, want %q, and no stdout: %q", test.args, stderr, test.line, stdout)
 		}
 	}
+}
+
+// A start that fails leaves no file for a profile, as where there are too few descriptors for the log.
+func TestFailedStartLeavesNoProfile(t *testing.T) {
+	profile := filepath.Join(t.TempDir(), "cpu.pprof")
+	for files := 4; files < 32; files++ { // the first are too few for the runtime
+		p := launch(t, exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" -addr=127.0.0.1:0 -cpuprofile="$1"`, files), binary, profile))
+		p.waitLog(`(?s)httpserver: .*\n|fatal error|listening`)
+		if !strings.Contains(p.log(), "httpserver: pipe") {
+			continue
+		}
+		if _, err := os.Stat(profile); err == nil {
+			t.Error("there is a profile")
+		}
+		return
+	}
+	t.Error("no start failed for want of a pipe")
 }
 
 func TestHelpAndVersion(t *testing.T) {
