@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -14,25 +15,34 @@ import (
 func (c *conn) admit(size int) error {
 	switch {
 	case size > c.limits.head+2*fieldCost: // neither the request line nor the empty line is a field
-		return c.refuse(http.StatusRequestHeaderFieldsTooLarge, c.limits.tooLarge())
-	case size <= smallHead || c.paid():
+		return c.refuse(http.StatusRequestHeaderFieldsTooLarge, tooLargeHead(c.limits.head))
+	case size <= smallHead || c.hasAcquired():
 		return nil
 	}
-	cost := c.limits.cost(c.limits.head)
+	cost := headCopies * c.limits.head
 	if !c.limits.memory.TryAcquire(int64(cost)) && !c.wait(cost) {
+		if c.slot.isLeft() {
+			return net.ErrClosed
+		}
 		c.limits.refused.add()
 		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cost = cost
+	c.acquired = cost
 	if c.closed {
-		c.giveBack()
+		c.release()
 	}
 	return nil
 }
 
-// wait acquires memory, and tries for memoryWait at most, while the connection has its place. It
+// What a large head of HTTP/1 waits for memory.
+const (
+	memoryWait  = 5 * time.Second
+	memoryRetry = 10 * time.Millisecond
+)
+
+// wait acquires memory, and tries for memoryWait at most, while the connection has its slot. It
 // doesn't queue at the semaphore, where a large head would have all others wait for it.
 func (c *conn) wait(cost int) bool {
 	late, again := time.After(memoryWait), time.NewTicker(memoryRetry)
@@ -43,7 +53,7 @@ func (c *conn) wait(cost int) bool {
 			if c.limits.memory.TryAcquire(int64(cost)) {
 				return true
 			}
-		case <-c.place.left:
+		case <-c.slot.left:
 			return false
 		case <-late:
 			return false
@@ -51,26 +61,15 @@ func (c *conn) wait(cost int) bool {
 	}
 }
 
-// paid reports whether the head has its memory.
-func (c *conn) paid() bool {
+// hasAcquired reports whether the head has its memory.
+func (c *conn) hasAcquired() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cost > 0
+	return c.acquired > 0
 }
 
-// settle gives back what a whole head has not needed. c.mu is to be held.
-func (c *conn) settle() {
-	if over := c.cost - c.limits.cost(c.feed.headSize()); over > 0 {
-		c.limits.memory.Release(int64(over))
-		c.cost -= over
-	}
-}
-
-// giveBack gives back what is taken of the shared memory. c.mu is to be held.
-func (c *conn) giveBack() {
-	c.limits.memory.Release(int64(c.cost))
-	c.cost = 0
-}
+// release releases what is acquired. c.mu is to be held.
+func (c *conn) release() { resize(c.limits.memory, &c.acquired, 0) }
 
 // refuse answers in net/http's stead, which reads a head and so has nothing to write.
 // It returns an error on which net/http closes the connection and says nothing.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -38,7 +37,7 @@ func (h *http2) decode() bool {
 			h.block = append(h.block, fragment...)
 			fragment = h.block
 		}
-		if len(fragment) > 2*(h.limits.head+markerSize) { // net/http goes on if they hold no fields
+		if len(fragment) > 2*(h.maxHead+markerSize) { // net/http goes on if they hold no fields
 			return false
 		}
 	}
@@ -55,6 +54,7 @@ func (h *http2) decode() bool {
 			h.end(padding, len(fragment))
 		}
 		h.freeFields()
+		h.decoded += max(h.size, leastWork)
 		if err != nil {
 			return false
 		}
@@ -63,9 +63,13 @@ func (h *http2) decode() bool {
 		}
 	}
 	h.stream, h.block = 0, nil
-	h.giveBack()
+	resize(h.memory, &h.acquired, 0)
 	return true
 }
+
+// leastWork is what a block counts at least, in bytes, until others run: a handler for each request
+// begins to run only then.
+const leastWork = 1 << 10
 
 // forget has the decoder let go of the last block, by another, of an indexed field
 // that leaves its table as it is.
@@ -103,24 +107,19 @@ func (h *http2) keep(f hpack.HeaderField) {
 	if f.Name == "trailer" {
 		h.announced += len(f.Value)
 	}
-	if h.size += int(f.Size()); h.size <= h.limits.head {
+	if h.size += int(f.Size()); h.size <= h.maxHead {
 		*h.fields = append(*h.fields, field{f.Name, f.Value})
 	}
 }
 
-// end ends a block of size bytes with a frame that ends with padding. A request's is marked and
-// recorded. Without pseudo-fields a block holds trailers (RFC 9113 section 8.1), or net/http
-// refuses it.
+// end ends a block of size bytes with a frame that ends with padding. A request's is marked.
+// Without pseudo-fields a block holds trailers (RFC 9113 section 8.1), or net/http refuses it.
 func (h *http2) end(padding, size int) {
 	if !h.request || h.stream%2 == 0 {
-		h.chargeTrailers()
+		h.endTrailers()
 		return
 	}
-	i := h.streams.find(h.stream)
-	if i >= 0 && h.streams.open[i].head == nil {
-		return // net/http has taken a request of that number, and refuses another
-	}
-	marker := h.streams.nextMarker()
+	marker := h.requests.nextMarker()
 	if h.frame.length()+len(marker) <= maxFrame {
 		h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
 		h.frame.setLength(len(h.frame) - frameHeader)
@@ -130,112 +129,59 @@ func (h *http2) end(padding, size int) {
 		h.frame[4] &^= endHeaders
 		h.frame = append(h.frame, continuation(h.stream, marker)...)
 	}
-	h.record(h.limits.bounded && size > maxFrame) // net/http's decoder keeps what it has had of a field in several frames
+	h.endRequest(h.lastBlock && size > maxFrame) // net/http's decoder keeps what it has had of a field in several frames
 }
 
-// record records the head of the block, or what it is refused with: where it is too large,
-// or there is no memory for it. With last the connection is to end after it.
-func (h *http2) record(last bool) {
-	most := 2 * h.limits.head
-	stream, handler := streamCost+announcedCost*h.announced, handlerCost+h.limits.cost(h.size)
-	if h.size <= smallHead { // net/http keeps it, and else replaceIn has it go
-		stream += headCopies * h.size
+// endRequest acquires what the request of the block costs, and begins it with its head, or with what
+// it is refused with: where that is too large, or there is no memory for it. Where there isn't even
+// memory to refuse it the connection ends. With last it is to end after the request.
+func (h *http2) endRequest(last bool) {
+	most, open := 2*h.maxHead, 0 // past that net/http refuses, and holds as much until the client has the answer
+	if len(h.requests.open) >= freeRequests {
+		open = requestCost
 	}
-	if h.size > most { // net/http answers, and holds as much until the client has the answer
-		stream, handler = stream+h.limits.cost(most), handlerCost
-	}
+	cost := open + costOf(min(h.size, most)+announcedCost*h.announced)
 	kept := newHead()
 	switch {
-	case h.charge(kept, stream, handler):
-		if h.size <= h.limits.head {
+	case len(h.requests.open) < 2*h.maxStreams && h.fits(cost) && resize(h.memory, &h.acquired, cost):
+		if h.size <= h.maxHead {
 			kept.fields = append(kept.fields, *h.fields...)
 			break
 		}
-		kept.refused, kept.why = http.StatusRequestHeaderFieldsTooLarge, "request head "+h.limits.tooLarge()
-	case h.size > most, h.announced > maxAnnounced, h.streams.find(h.stream) >= 0, !h.chargeRefused(kept):
+		kept.refused, kept.why = http.StatusRequestHeaderFieldsTooLarge, "request head "+tooLargeHead(h.maxHead)
+	case h.size > most, h.announced > maxAnnounced, len(h.requests.open) >= 2*h.maxStreams, !resize(h.memory, &h.acquired, open):
 		kept.free()
 		h.refuse()
 		return
-	default: // of these a connection has maxStreams at most
+	default:
 		kept.refused, kept.why = http.StatusServiceUnavailable, "no memory for another request like this; try again"
-		h.limits.refused.add()
+		h.refused()
 	}
 	kept.last = last
+	h.requests.begin(h.stream, kept, h.acquired)
+	h.acquired = 0
 }
 
-// charge takes of the connection's own memory, or else of its part, with what is reserved, what
-// the stream of the block takes, and for its head what that and its handler do.
-func (h *http2) charge(kept *head, stream, handler int) bool {
-	b := h.own
-	if !b.try(stream + handler) {
-		if b = h.part; !b.swap(h.reserved, stream+handler) {
-			return false
-		}
-		h.reserved = 0
-	}
-	h.open(kept, b, stream, handler)
-	return true
+// fits reports whether the connection may have so much more.
+func (h *http2) fits(cost int) bool {
+	return cost <= requestCost || h.requests.cost()+cost <= max(connMemory, requestCost+headCopies*2*h.maxHead)
 }
 
-// chargeRefused charges for a request that is refused for want of memory, past the connection's
-// part if need be.
-func (h *http2) chargeRefused(kept *head) bool {
-	if h.charge(kept, streamCost, handlerCost) {
-		return true
-	}
-	if !h.part.exceed(streamCost + handlerCost) {
-		return false
-	}
-	h.open(kept, h.part, streamCost, handlerCost)
-	return true
-}
-
-// open notes that the stream of the block, with its head, has so much of b.
-func (h *http2) open(kept *head, b *budget, stream, handler int) {
-	kept.memory, kept.cost = b, handler
-	h.streams.begin(h.stream, kept, b, stream)
-}
-
-// chargeTrailers takes the memory for trailers, which net/http keeps while their stream is
-// not over. Where there is none the connection ends, as where they are larger than a head,
-// or, within a GOMEMLIMIT, than a small one.
-func (h *http2) chargeTrailers() {
-	most := h.limits.head
-	if h.limits.bounded {
-		most = smallHead
-	}
-	i, cost := h.streams.find(h.stream), headCopies*h.size+announcedCost*h.announced
+// endTrailers acquires what trailers cost, which net/http keeps with their request. Where there is
+// no memory, or they are larger than a head may be, the connection ends.
+func (h *http2) endTrailers() {
+	i, cost := h.requests.find(h.stream), costOf(h.size+announcedCost*h.announced)
 	switch {
-	case h.size > most || i >= 0 && !h.part.try(cost):
+	case h.size > h.maxHead, i >= 0 && !(h.fits(cost) && resize(h.memory, &h.acquired, cost)):
 		h.refuse()
 	case i >= 0:
-		h.streams.open[i].trailers += cost
+		h.requests.open[i].cost += h.acquired
+		h.acquired = 0
 	}
 }
 
-// reserve takes the memory that a block may need with the frame that has begun. It reports
-// false where there is none.
-func (h *http2) reserve() bool {
-	large := len(h.block)+h.frame.length() > smallHead
-	if h.late == nil && (large || !h.frame.has(endHeaders)) {
-		h.late = time.AfterFunc(headTimeout, h.abort)
-	}
-	if !large || h.reserved > 0 {
-		return true
-	}
-	cost := h.limits.cost(h.limits.head)
-	if !h.part.exceed(cost) {
-		return false
-	}
-	h.reserved = cost
-	return true
-}
-
-// giveBack gives back what is reserved for a block.
-func (h *http2) giveBack() {
-	if h.late != nil {
-		h.late.Stop()
-		h.part.giveBack(h.reserved)
-		h.reserved, h.late = 0, nil
-	}
+// grow acquires what the largest head costs, once a block is over smallHead with the frame that has
+// begun. It reports false where there is no memory.
+func (h *http2) grow() bool {
+	return h.acquired > 0 || len(h.block)+h.frame.length() <= smallHead || resize(h.memory, &h.acquired, headCopies*h.maxHead)
 }

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // This file holds the clients of the tests.
@@ -235,10 +234,10 @@ func testLimits() *limits {
 }
 
 // newTestHTTP2 returns a feed within l, of no connection.
-func newTestHTTP2(l *limits) *http2 { return newHTTP2(l, func(time.Time) {}, nil) }
+func newTestHTTP2(l *limits) *http2 { return newHTTP2(l) }
 
 // newTestConn returns a conn of nc alone.
 func newTestConn(nc halfCloser) *conn {
 	l := testLimits()
-	return newConn(nc, l.places.take(nc, 0), l, nil)
+	return newConn(nc, take(l.slots, nc), l, nil)
 }

@@ -4,7 +4,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 )
 
 // This file holds how lazy the garbage collector is.
@@ -20,23 +19,25 @@ const (
 
 // tuneCollector keeps the collector as lazy as that, unless the environment sets GOGC.
 func tuneCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(lazyPercent)
-		tuneAfterCycle(lazyPercent)
+	if os.Getenv("GOGC") != "" {
+		return
 	}
-}
-
-// tuneAfterCycle tunes the collector, now at percent, after its next cycle, and after
-// each that follows: then what is allocated here is garbage.
-func tuneAfterCycle(percent int) {
-	runtime.AddCleanup(new([64]byte), func(percent int) {
-		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-		metrics.Read(live)
-		want := min(max(lazyGarbage*100/int(live[0].Value.Uint64()+1), 100), lazyPercent)
+	percent := lazyPercent
+	debug.SetGCPercent(percent)
+	afterCollections(func() {
+		want := min(max(lazyGarbage*100/int(liveMemory()+1), 100), lazyPercent)
 		if want > percent*11/10 || want < percent*9/10 { // to set it stops the world
 			debug.SetGCPercent(want)
 			percent = want
 		}
-		tuneAfterCycle(percent)
-	}, percent)
+	})
+}
+
+// afterCollections calls f after the next collection, and after each that follows: then what is
+// allocated here is garbage.
+func afterCollections(f func()) {
+	runtime.AddCleanup(new([64]byte), func(f func()) {
+		f()
+		afterCollections(f)
+	}, f)
 }

@@ -46,7 +46,7 @@ type feed interface {
 type conn struct {
 	*thriftyConn
 	limits  *limits
-	place   *place
+	slot    *slot
 	tls     *tls.ConnectionState                          // of one that agreed on HTTP/2; else nil
 	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
 
@@ -55,15 +55,17 @@ type conn struct {
 	received  int         // bytes, since others ran
 	http2     *http2      // the feed, over HTTP/2
 	ahead     []byte      // over HTTP/2: what rest is received into
+	writing   sync.Mutex  // over HTTP/2: held by a Write
 	writeFrom time.Time   // over HTTP/2: when the deadline of Writes was set; one is under way at most
+	reads     int         // over HTTP/2: since no Write was under way
+	awaited   int         // over HTTP/2: the frame or block that has until headTimeout to be whole, or 0
 	preface   string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled   atomic.Bool // a handler has had the request that is answered
 
-	mu     sync.Mutex // guards the following: net/http may read while a handler runs
-	feed   feed
-	cost   int         // over HTTP/1: what is taken of limits.memory
-	idle   *time.Timer // over HTTP/2: runs endIdle
-	closed bool
+	mu       sync.Mutex // guards the following: net/http may read while a handler runs
+	feed     feed
+	acquired int // over HTTP/1: bytes of limits.memory
+	closed   bool
 }
 
 // preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
@@ -74,8 +76,8 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // frame, and then for the rest.
 const aheadBytes = 2 << 10
 
-func newConn(nc halfCloser, p *place, l *limits, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
-	return &conn{thriftyConn: newThriftyConn(nc), place: p, limits: l, refused: refused, preface: preface, feed: new(http1)}
+func newConn(nc halfCloser, s *slot, l *limits, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
+	return &conn{thriftyConn: newThriftyConn(nc), slot: s, limits: l, refused: refused, preface: preface, feed: new(http1)}
 }
 
 // Read returns what is due.
@@ -89,6 +91,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.http2 == nil && len(c.rest) > 0 {
 		runtime.Gosched() // as after yieldBytes, for clients that send many requests at once
 	}
+	if c.http2 != nil {
+		c.awaitWrite()
+	}
 	for {
 		n, err := c.handOn(p)
 		if n > 0 || err != nil {
@@ -97,6 +102,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		into := p
 		if c.http2 != nil && len(p) > c.http2.passing {
 			into = c.ahead // the feed may put more into p than it takes
+		}
+		if c.http2 != nil {
+			c.awaitBlock()
 		}
 		n, err = c.receive(into)
 		if n == 0 && err != nil {
@@ -113,11 +121,17 @@ const yieldBytes = 4 << 10
 // receive reads what the client sends.
 func (c *conn) receive(p []byte) (int, error) {
 	n, err := c.thriftyConn.Read(p)
+	c.slot.noteRead(n)
+	c.yield(n)
+	return n, err
+}
+
+// yield has others run after n bytes more, if it is time.
+func (c *conn) yield(n int) {
 	if c.received += n; c.received >= yieldBytes {
 		c.received = 0
 		runtime.Gosched()
 	}
-	return n, err
 }
 
 // handOn hands on to p what is received and due.
@@ -125,7 +139,12 @@ func (c *conn) handOn(p []byte) (int, error) {
 	c.mu.Lock()
 	n, taken, err := c.feed.feed(p, c.rest)
 	size := c.feed.headSize()
+	decoded := 0
+	if c.http2 != nil {
+		decoded, c.http2.decoded = c.http2.decoded, 0
+	}
 	c.mu.Unlock()
+	c.yield(decoded)
 	c.rest = c.rest[taken:]
 	if len(c.rest) > 0 && c.ahead == nil {
 		c.rest = bytes.Clone(c.rest) // it may be in p
@@ -134,7 +153,7 @@ func (c *conn) handOn(p []byte) (int, error) {
 		// The feed has the connection end. One that was ended for want of memory came again
 		// at once, and to take it up again and again left no time for others.
 		select {
-		case <-c.place.left:
+		case <-c.slot.left:
 		case <-time.After(endTime):
 		}
 		return n, err
@@ -154,33 +173,47 @@ func (c *conn) handOn(p []byte) (int, error) {
 	return n, err
 }
 
-// Close gives back what the connection has of what is shared.
+// Close releases what the connection has of what is shared.
 func (c *conn) Close() error {
-	defer c.place.leave()
 	c.mu.Lock()
 	c.closed = true
-	c.giveBack()
+	c.release()
 	c.feed.close()
-	if c.idle != nil {
-		c.idle.Stop()
-	}
 	c.mu.Unlock()
+	defer c.slot.Close()
 	return c.thriftyConn.Close()
 }
 
 // endTime is how long a connection is kept that the feed ends, unless net/http ends it.
 const endTime = time.Second
 
-// endIdle closes a connection of HTTP/2 that has had no stream for idleTimeout.
-func (c *conn) endIdle() {
-	c.mu.Lock()
-	left := idleTimeout - c.http2.streams.idleFor()
-	if left > 0 && !c.closed {
-		c.idle.Reset(left)
+// maxUnanswered is how often net/http may read while a Write is under way. It reads once or twice
+// for each frame, and may have to answer each: a client that reads none of the answers would have
+// it hold 10,000.
+const maxUnanswered = 200
+
+// awaitWrite waits for the end of a Write that has been under way for as many Reads.
+func (c *conn) awaitWrite() {
+	if c.reads++; c.reads > maxUnanswered {
+		c.writing.Lock()
+	} else if !c.writing.TryLock() {
+		return
 	}
-	c.mu.Unlock()
-	if left <= 0 {
-		c.Close()
+	c.reads = 0
+	c.writing.Unlock()
+}
+
+// awaitBlock gives the client headTimeout for the rest of a header block: net/http gives it as long
+// as it likes.
+func (c *conn) awaitBlock() {
+	var awaited int
+	var late time.Time
+	if c.http2.inBlock() {
+		awaited, late = c.http2.whole+1, time.Now().Add(headTimeout)
+	}
+	if awaited != c.awaited {
+		c.awaited = awaited
+		c.SetReadDeadline(late)
 	}
 }
 
@@ -197,10 +230,10 @@ func (c *conn) awaitHTTP2(p []byte) error {
 		after = ""
 	case after == "":
 		c.mu.Lock()
-		c.http2 = newHTTP2(c.limits, c.place.end, func() { c.Close() })
+		c.http2 = newHTTP2(c.limits)
 		c.feed = c.http2
-		c.idle = time.AfterFunc(idleTimeout, c.endIdle)
 		c.mu.Unlock()
+		c.slot.note(begun, time.Now()) // its first request is yet to come
 		c.ahead = make([]byte, aheadBytes)
 		c.refused = nil // HTTP/2 refuses in frames
 	}
@@ -210,8 +243,11 @@ func (c *conn) awaitHTTP2(p []byte) error {
 
 func (c *conn) Write(p []byte) (int, error) {
 	if c.http2 != nil {
+		c.writing.Lock()
 		c.noteFrames(p)
-		return c.halfCloser.Write(p)
+		n, err := c.halfCloser.Write(p)
+		c.writing.Unlock()
+		return n, err
 	}
 	if c.refused != nil && !c.handled.Load() {
 		c.tellRefused(p)
@@ -233,7 +269,8 @@ func (c *conn) noteFrames(p []byte) {
 		c.halfCloser.SetWriteDeadline(now.Add(responseTimeout))
 	}
 	c.mu.Lock()
-	open := c.http2.streams.follow(p, now)
+	c.http2.requests.follow(p)
+	open := len(c.http2.requests.open)
 	c.mu.Unlock()
 	if open > 1 {
 		// Handlers that are ready run first, for the next Write to take the frames of all:

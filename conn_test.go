@@ -156,7 +156,7 @@ func TestEnd(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, begin := newTestConn(newScript(http2Start+frameOf(0xbe, 0, 0, strings.Repeat("a", maxFrame+1))+request(1), cuts["whole"])), time.Now()
 			if leave {
-				time.AfterFunc(want, c.place.leave)
+				time.AfterFunc(want, func() { c.slot.Close() })
 			}
 			io.ReadFull(c, make([]byte, len(preface)))
 			if _, err := io.Copy(io.Discard, struct{ io.Reader }{c}); err != nil || time.Since(begin) != want {

@@ -23,7 +23,7 @@ var (
 	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
 	clientCert  = flags.Bool("clientcert", false, "ask TLS clients for a certificate and show it in JSON; it is not verified")
 	maxHead     = flags.Int("maxhead", 65536, "largest head of a request, in `bytes`, each field counted 32 longer than it is")
-	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is as many as GOMEMLIMIT bears, and without one no limit")
+	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is derived from GOMEMLIMIT, and without one as many as open files allow")
 	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")

@@ -21,7 +21,6 @@ const (
 	requestTimeout  = 30 * time.Second  // to send the whole request
 	responseTimeout = 30 * time.Second  // to take the response
 	idleTimeout     = 120 * time.Second // between requests
-	maxStreams      = 100               // requests at once on a connection of HTTP/2
 )
 
 // http2Slack is what net/http takes over HTTP/2 beyond MaxHeaderBytes.
@@ -49,7 +48,7 @@ func newServer(h *handler, l *limits) *http.Server {
 		ErrorLog:          log.New(logWriter{}, "", 0),
 		Protocols:         new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:      maxStreams,
+			MaxConcurrentStreams:      l.streams,
 			MaxReadFrameSize:          maxFrame,
 			MaxDecoderHeaderTableSize: tableSize,
 
@@ -114,7 +113,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Trailer = nil // what is announced, in 80 times its size
 	defer func() {
 		rec.head.replaceIn(r)
-		rec.head.free()
+		freeHead(r, rec.head)
 	}()
 	if glog.V(4) {
 		logHead(r, rec.head.orView(r))

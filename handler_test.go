@@ -285,22 +285,49 @@ func servePipe(t *testing.T) (client net.Conn) {
 	return client
 }
 
-// A connection of HTTP/2 ends when it has had no stream for idleTimeout.
+// A connection of HTTP/2 ends when it has had no stream for idleTimeout, or a sweep later, also where it had none.
 func TestIdleHTTP2(t *testing.T) {
+	for _, hasRequest := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			client, ended := servePipe(t), time.Time{}
+			go func() {
+				io.Copy(io.Discard, client)
+				ended = time.Now()
+			}()
+			io.WriteString(client, http2Start)
+			last := time.Now()
+			if hasRequest {
+				time.Sleep(idleTimeout * 3 / 4)
+				io.WriteString(client, request(1))
+				last = time.Now()
+			}
+			time.Sleep(2 * idleTimeout)
+			synctest.Wait()
+			if took := ended.Sub(last); took < idleTimeout || took > idleTimeout+headTimeout+sweepTime {
+				t.Errorf("it ends after %v, want %v", took, idleTimeout)
+			}
+		})
+	}
+}
+
+// Each header block has headTimeout to be whole, also one whose beginning comes with another's end.
+func TestHalfBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, ended := servePipe(t), time.Time{}
 		go func() {
 			io.Copy(io.Discard, client)
 			ended = time.Now()
 		}()
-		io.WriteString(client, http2Start)
-		time.Sleep(idleTimeout * 3 / 4)
-		io.WriteString(client, request(1))
-		last := time.Now()
-		time.Sleep(2 * idleTimeout)
+		half := func(stream int) string { return frameOf(headersFrame, endStream, stream, block(asked4...)) }
+		rest := func(stream int) string { return frameOf(continuationFrame, endHeaders, stream) }
+		io.WriteString(client, http2Start+half(1))
+		time.Sleep(headTimeout / 2)
+		begin := time.Now()
+		io.WriteString(client, rest(1)+half(3))
+		time.Sleep(idleTimeout / 2)
 		synctest.Wait()
-		if ended.Sub(last) != idleTimeout {
-			t.Errorf("it ends after %v, want %v", ended.Sub(last), idleTimeout)
+		if took := ended.Sub(begin); took < headTimeout-time.Second || took > headTimeout {
+			t.Errorf("it ends after %v, want %v", took, headTimeout)
 		}
 	})
 }

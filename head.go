@@ -21,11 +21,9 @@ type head struct {
 	text   []byte  // the request line and the field lines, each ended by \n
 	fields []field // in order, with pseudo-fields; of net/http's view too
 
-	memory  *budget // that the head is taken from, over HTTP/2
-	cost    int     // of it, in bytes
-	refused int     // the status that it is refused with, over HTTP/2; or 0
-	why     string  // it is refused
-	last    bool    // of its connection
+	refused int    // the status that it is refused with, over HTTP/2; or 0
+	why     string // it is refused
+	last    bool   // of its connection
 }
 
 type field struct{ name, value string }
@@ -45,9 +43,6 @@ const (
 func (h *head) free() {
 	if h == nil {
 		return
-	}
-	if h.memory != nil {
-		h.memory.giveBack(h.cost)
 	}
 	if cap(h.text) <= maxPooledText && cap(h.fields) <= maxPooledFields {
 		clear(h.fields)
@@ -77,7 +72,7 @@ func (h *head) isOf(r *http.Request) bool {
 // replaceIn has r hold no copy of h, if that is large or refused, but what the log says of
 // it: net/http holds r until the client has taken the whole answer.
 func (h *head) replaceIn(r *http.Request) {
-	if h == nil || h.refused == 0 && len(h.text) <= smallHead && len(h.fields)*fieldCost <= smallHead && h.cost <= handlerCost {
+	if h == nil || h.refused == 0 && h.size() <= smallHead {
 		return
 	}
 	r.Header = http.Header{"User-Agent": {cut(r.UserAgent(), maxLoggedAgent)}}
@@ -90,6 +85,15 @@ func (h *head) replaceIn(r *http.Request) {
 			r.RequestURI = f.value
 		}
 	}
+}
+
+// size returns how large h is in bytes: over HTTP/1 its text, over HTTP/2 as limits.head counts.
+func (h *head) size() int {
+	n := len(h.text)
+	for _, f := range h.fields {
+		n += len(f.name) + len(f.value) + fieldCost
+	}
+	return n
 }
 
 // cut returns a copy of s, of most bytes at most.

@@ -49,6 +49,8 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(delay):
 		case <-r.Context().Done(): // the client went
 			panic(http.ErrAbortHandler) // or net/http would answer 200
+		case <-closingOf(r):
+			panic(http.ErrAbortHandler)
 		}
 	}
 	header := w.Header()

@@ -39,30 +39,55 @@ func takeHead(r *http.Request) *head {
 	if c.tls != nil {
 		r.TLS = c.tls
 	}
-	if r.ProtoMajor == 2 {
-		c.place.begin() // net/http tells only of the first of several at once
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.settle()
+	if c.http2 == nil { // else the head has what it costs
+		if cost := costOf(c.feed.headSize()); cost < c.acquired {
+			resize(c.limits.memory, &c.acquired, cost)
+		}
+	}
 	return c.feed.take(r)
+}
+
+// closingOf returns a channel that is closed with r's connection. The context isn't done with that while
+// net/http has bytes that it hasn't read, as of the next request.
+func closingOf(r *http.Request) <-chan struct{} {
+	if c, _ := r.Context().Value(connKey{}).(*conn); c != nil {
+		return c.slot.left
+	}
+	return nil
+}
+
+// freeHead is to be called when the handler of r is done, whose head h is. It may be nil.
+func freeHead(r *http.Request, h *head) {
+	if c, _ := r.Context().Value(connKey{}).(*conn); c != nil && c.http2 != nil && h != nil {
+		c.mu.Lock()
+		c.http2.requests.done(h, r.Context().Err() != nil)
+		c.mu.Unlock()
+	}
+	h.free()
 }
 
 // noteState is an http.Server's ConnState.
 func noteState(nc net.Conn, state http.ConnState) {
 	c := connOf(nc)
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
-	case c == nil:
+	case c.http2 != nil && !c.http2.hasBegun(): // net/http has a connection of HTTP/2 begin idle
 	case state == http.StateActive:
-		c.place.begin()
+		c.slot.note(served, time.Now())
 	case state == http.StateIdle:
-		if c.http2 == nil { // else its streams tell: net/http has yet to write the end of the answer
-			c.handled.Store(false)
-			c.place.end(time.Now().Add(-flushTime)) // it is written
+		c.handled.Store(false)
+		since := time.Now()
+		if c.http2 == nil { // else the end of the answer is yet to be written
+			since = since.Add(-stay)
 		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
+		c.slot.note(idle, since)
 		c.feed.none()
-		c.giveBack()
+		c.release()
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"net/http"
-	"time"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -17,27 +16,38 @@ import (
 type http2 struct {
 	frame   frame // being gathered
 	out     frame // gathered, to be handed on
+	whole   int   // how many frames, or blocks of several, have been
 	passing int   // bytes of a frame that is not gathered, to be handed on as they come
 
 	decoder   *hpack.Decoder
-	stream    int         // whose block has begun and not ended, or 0
-	skipped   bool        // the block isn't decoded
-	block     []byte      // as much as has come, where it ends in a later frame
-	request   bool        // the block has pseudo-fields, as requests do
-	fields    *[]field    // of the block, unless they are too many
-	size      int         // of its fields
-	announced int         // bytes of its fields Trailer
-	reserved  int         // of the connection's part, for a large block
-	late      *time.Timer // of a block that is large or doesn't end with its frame
+	stream    int      // whose block has begun and not ended, or 0
+	skipped   bool     // the block isn't decoded
+	block     []byte   // as much as has come, where it ends in a later frame
+	request   bool     // the block has pseudo-fields, as requests do
+	fields    *[]field // of the block, unless they are too many
+	size      int      // of its fields
+	announced int      // bytes of its fields Trailer
+	decoded   int      // bytes of fields, since others ran
+	acquired  int      // bytes of memory, for the block
 
-	limits *limits
-	own    *budget // for small heads on few streams
-	part   *budget // for the others, of limits.memory
-	ended  bool    // net/http gets no more than what is to be handed on
-	abort  func()  // closes the connection
+	maxHead    int // bytes, each field counted fieldCost longer than it is
+	maxStreams int
+	lastBlock  bool // a request whose block is over maxFrame is its connection's last
+	memory     memory
+	refused    func() // is told of each request for which there is no memory
+	ended      bool   // net/http gets no more than what is to be handed on
 
-	streams streams // that are not over
+	requests requests // that are open
 }
+
+// What requests cost of memory, in bytes.
+const (
+	freeRequests  = 2        // cost nothing while they are small: a slot stands for them
+	requestCost   = 32 << 10 // one beside them: net/http's buffers and a goroutine's stack
+	connMemory    = 18 << 20 // those of a connection together, but that one head may always come
+	announcedCost = 19       // each byte of Trailer counts that many more: net/http makes a map of it
+	maxAnnounced  = 64       // bytes of it that a refused request may hold
+)
 
 // tableSize is what the client's header compression may have kept, in bytes.
 const tableSize = 4096
@@ -46,14 +56,10 @@ const tableSize = 4096
 // asked what is taken (RFC 9113 section 4.2), and a marker.
 const maxFrame = 16<<10 + 128
 
-// newHTTP2 returns a feed within l. It calls idle where the last stream is over, and abort,
-// which is to close the connection, in a goroutine of its own where a block that is large, or
-// not in one frame, doesn't end in time.
-func newHTTP2(l *limits, idle func(since time.Time), abort func()) *http2 {
-	h := &http2{limits: l, abort: abort}
-	h.own = &budget{left: ownMemory}
-	h.part = &budget{of: l.memory, left: max(connMemory, streamCost+handlerCost+l.cost(l.head))}
-	h.streams = streams{idle: idle, part: h.part, since: time.Now()}
+// newHTTP2 returns a feed within l.
+func newHTTP2(l *limits) *http2 {
+	h := &http2{maxHead: l.head, maxStreams: l.streams, lastBlock: l.bounded, memory: l.memory, refused: l.refused.add}
+	h.requests.memory = l.memory
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
 	h.decoder.SetMaxStringLength(2*l.head + markerSize) // as net/http
 	return h
@@ -97,11 +103,7 @@ func (h *http2) gather(p []byte) (n int) {
 		if len(h.frame) < frameHeader {
 			return n
 		}
-		kind := h.frame.kind()
-		if kind == resetFrame {
-			h.streams.reset(h.frame.stream())
-		}
-		switch {
+		switch kind := h.frame.kind(); {
 		case h.frame.length() > maxFrame, (kind == continuationFrame) != (h.stream != 0): // net/http ends the connection
 			h.lose()
 			return n
@@ -109,7 +111,7 @@ func (h *http2) gather(p []byte) (n int) {
 			h.passing = h.frame.length()
 			h.handOn()
 			return n
-		case !h.reserve():
+		case !h.grow():
 			h.refuse()
 			return n
 		}
@@ -128,13 +130,16 @@ func (h *http2) gather(p []byte) (n int) {
 
 // refuse ends the connection for want of memory.
 func (h *http2) refuse() {
-	h.limits.refused.add()
+	h.refused()
 	h.frame = nil
 	h.stop()
 }
 
-// handOn has the frame handed on. Its memory is used for the next, unless it's large.
+// handOn has the frame handed on, which may end a block. Its memory is used for the next, unless it's large.
 func (h *http2) handOn() {
+	if h.stream == 0 {
+		h.whole++
+	}
 	h.out, h.frame = h.frame, h.frame[:0]
 	if cap(h.frame) > maxKeptFrame {
 		h.frame = nil
@@ -155,18 +160,23 @@ func (h *http2) lose() {
 // stop has the connection end.
 func (h *http2) stop() {
 	h.block, h.ended = nil, true
-	h.giveBack()
+	resize(h.memory, &h.acquired, 0)
 }
+
+// inBlock reports whether a header block has begun, or the header of a frame, and not ended.
+func (h *http2) inBlock() bool { return h.stream != 0 || len(h.frame) > 0 }
+
+// hasBegun reports whether a request has come.
+func (h *http2) hasBegun() bool { return h.requests.last > 0 }
 
 func (h *http2) close() {
 	h.stop()
-	h.streams.idle = func(time.Time) {}
-	h.streams.end(func(stream) bool { return true })
+	h.requests.close()
 }
 
-func (h *http2) take(r *http.Request) *head { return h.streams.take(r) }
+func (h *http2) take(r *http.Request) *head { return h.requests.take(r) }
 
-func (h *http2) none() { h.streams.none() }
+func (h *http2) none() { h.requests.none() }
 
 // headSize returns nothing: over HTTP/2 net/http bounds what it takes.
 func (h *http2) headSize() int { return 0 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/golang/glog"
 )
@@ -20,9 +21,11 @@ import (
 // config is nil.
 func newListener(ln net.Listener, config *tls.Config, l *limits) net.Listener {
 	if l.bounded {
-		boundBuffers(ln)
+		boundBuffers(ln, l.queue)
 	}
-	clear := listener{newBacklog(ln, l), l}
+	clear := listener{Listener: ln, limits: l}
+	clear.open, clear.cancel = context.WithCancel(context.Background())
+	go clear.sweep()
 	if config == nil {
 		return clear
 	}
@@ -32,16 +35,18 @@ func newListener(ln net.Listener, config *tls.Config, l *limits) net.Listener {
 // What the kernel is asked to buffer of a connection, in bytes. It takes twice as much, and
 // unasked up to some MB, which count in a pod.
 const (
-	receiveBuffer = 16 << 10
+	receiveBuffer = 8 << 10
 	sendBuffer    = 8 << 10
 )
 
-// boundBuffers has connections that come to ln buffered as said above. They have the sizes of
-// their listener (tcp(7)).
-func boundBuffers(ln net.Listener) {
+// boundBuffers has connections that come to ln buffered as said above, and so many of them wait in
+// the kernel for a slot, unless net.core.somaxconn says less. They have the sizes of their listener
+// (tcp(7)).
+func boundBuffers(ln net.Listener, queue int) {
 	onSocket(ln, func(fd int) {
 		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
 		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuffer)
+		syscall.Listen(fd, queue)
 	})
 }
 
@@ -54,18 +59,51 @@ func onSocket(c any, f func(fd int)) {
 	}
 }
 
-// A listener accepts connections in the clear.
+// A listener accepts connections in the clear. Those that find no slot wait for one in the kernel,
+// but the first.
 type listener struct {
-	*backlog
+	net.Listener
 	limits *limits
+	open   context.Context // until Close
+	cancel context.CancelFunc
 }
 
 func (l listener) Accept() (net.Conn, error) {
-	p, err := l.acceptPlace()
+	s, err := l.acceptSlot()
 	if err != nil {
 		return nil, err
 	}
-	return newConn(p.Conn.(halfCloser), p, l.limits, logRefused), nil
+	return newConn(s.Conn.(halfCloser), s, l.limits, logRefused), nil
+}
+
+func (l listener) acceptSlot() (*slot, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.limits.slots.acquire(l.open, nc)
+}
+
+// sweepTime is how often connections are looked for that have been idle for too long. Those of
+// HTTP/1 net/http has closed by then, or gives headTimeout for another head.
+const sweepTime = 10 * time.Second
+
+func (l listener) sweep() {
+	again := time.NewTicker(sweepTime)
+	defer again.Stop()
+	for {
+		select {
+		case now := <-again.C:
+			l.limits.slots.sweep(now.Add(-idleTimeout - headTimeout))
+		case <-l.open.Done():
+			return
+		}
+	}
+}
+
+func (l listener) Close() error {
+	l.cancel()
+	return l.Listener.Close()
 }
 
 // A tlsListener accepts connections that have agreed on TLS. It ends here and not in
@@ -86,9 +124,9 @@ func newTLSListener(ln listener, config *tls.Config) *tlsListener {
 // acceptTCP has a handshake with each client, all at once, until the listener is closed.
 func (l *tlsListener) acceptTCP() {
 	for {
-		p, err := l.acceptPlace()
+		s, err := l.acceptSlot()
 		if err == nil {
-			go l.handshake(p)
+			go l.handshake(s)
 			continue
 		}
 		select {
@@ -112,40 +150,44 @@ var (
 
 // A boundedConn reads of the connection what r does.
 type boundedConn struct {
-	net.Conn
+	*slot
 	r *io.LimitedReader
 }
 
-func (c boundedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
+func (c boundedConn) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.noteRead(n)
+	return n, err
+}
 
-// handshake makes p's connection ready to be accepted. A client that speaks plain HTTP is told
+// handshake makes s's connection ready to be accepted. A client that speaks plain HTTP is told
 // so, as by net/http.
-func (l *tlsListener) handshake(p *place) {
+func (l *tlsListener) handshake(s *slot) {
 	ctx, cancel := context.WithTimeoutCause(l.open, headTimeout, errSlowHandshake)
 	defer cancel()
-	bound := &io.LimitedReader{R: p, N: maxHandshake}
-	tc := tls.Server(boundedConn{p, bound}, l.config)
+	bound := &io.LimitedReader{R: s, N: maxHandshake}
+	tc := tls.Server(boundedConn{s, bound}, l.config)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		var notTLS tls.RecordHeaderError
 		switch {
 		case ctx.Err() != nil:
 			err = context.Cause(ctx)
 		case errors.As(err, &notTLS) && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z':
-			io.WriteString(p, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+			io.WriteString(s, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
 			err = errPlainHTTP
 		case bound.N == 0:
 			err = errLargeHandshake
 		}
 		if l.open.Err() == nil {
-			peer, why := p.RemoteAddr(), fmt.Sprintf("%.*s", maxLoggedLine, err) // copies
+			peer, why := s.RemoteAddr(), fmt.Sprintf("%.*s", maxLoggedLine, err) // copies
 			later(len(why), func() { glog.Errorf("TLS handshake with %v: %s", peer, why) })
-			newConn(p, p, l.limits, nil).CloseWrite() // for the client to read the answer or alert
+			newConn(s, s, l.limits, nil).CloseWrite() // for the client to read the answer or alert
 		}
-		p.Close()
+		s.Close()
 		return
 	}
 	bound.N = math.MaxInt64
-	c := overTLS(tc, p, l.limits)
+	c := overTLS(tc, s, l.limits)
 	select {
 	case l.conns <- c:
 	case <-l.open.Done():

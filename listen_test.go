@@ -66,7 +66,7 @@ func TestBuffers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		onSocket(c.(*conn).halfCloser.(*net.TCPConn), func(fd int) {
+		onSocket(c.(*conn).slot.Conn, func(fd int) {
 			for buffer, want := range map[int]int{syscall.SO_RCVBUF: receiveBuffer, syscall.SO_SNDBUF: sendBuffer} {
 				size, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, buffer)
 				if (size == 2*want) != bounded || err != nil {

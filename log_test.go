@@ -25,15 +25,16 @@ func TestLogLevels(t *testing.T) {
 	const (
 		hello  = `127.0.0.1:\d+ "GET /hello\?%22 HTTP/1.1" 200 161 \S+ "a\\"b\\tc"`
 		health = `127.0.0.1:\d+ "HEAD /healthz HTTP/1.1" 200 0 \S+ ""`
+		limits = `limits: \d+ connections; 100 requests at once on one of HTTP/2; heads of 65536 bytes, without a GOMEMLIMIT as many as come`
 		begin  = `httpserver \S+ go\S+ listening on http://127.0.0.1:\d+`
 	)
 	end := []string{`stopping \(interrupt\): .*`, "stopped"}
 	head := func(line string) string { return `127.0.0.1:\d+ > "` + line + `"` }
 	for level, want := range map[string][]string{
-		"0": {begin},
-		"2": {begin, hello},
-		"3": {begin, hello, health},
-		"4": {begin,
+		"0": {limits, begin},
+		"2": {limits, begin, hello},
+		"3": {limits, begin, hello, health},
+		"4": {limits, begin,
 			head(`GET /hello\?%22 HTTP/1.1`), head("Host: test"), head(`User-Agent: a\\"b\\tc`), head(`authorization: \*\*\*`),
 			head(` \*\*\*`), head(` \*\*\*`), head(`Proxy-Authorization: \*\*\*`), head(`X: y`), head(` z`), head(`Cookie: \*\*\*`), head(`Set-Cookie: \*\*\*`), hello,
 			head("HEAD /healthz HTTP/1.1"), head("Host: test"), health},
@@ -313,7 +314,7 @@ func TestStderrFaults(t *testing.T) {
 				}
 			}
 			p.wait(0)
-			if want := 1 + requests + 2; lines != want { // listening, stopping, stopped
+			if want := 2 + requests + 2; lines != want { // limits, listening, stopping, stopped
 				t.Errorf("%d lines written and dropped, want %d", lines, want)
 			}
 		})

@@ -52,6 +52,9 @@ func run(args []string) int {
 		return fail(2, "%v", err)
 	}
 	tuneCollector()
+	if limits.bounded {
+		afterCollections(newValve(limits.slots).check)
+	}
 	ln, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
@@ -100,6 +103,7 @@ func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.
 	h := newHandler(*pprofAccess)
 	srv := newServer(h, l)
 	failed := make(chan error, 1)
+	l.log()
 	go func() { failed <- srv.Serve(newListener(ln, tlsConfig, l)) }()
 	scheme := "http"
 	if tlsConfig != nil {

@@ -11,6 +11,17 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
+// A closable is one end of a pipe, and tells when it is closed.
+type closable struct {
+	halfClosingPipe
+	closed context.CancelFunc
+}
+
+func (c closable) Close() error {
+	c.closed()
+	return c.halfClosingPipe.Close()
+}
+
 // A profile ends when its reader stops reading, and what net/http still writes after it.
 func TestStalledProfiles(t *testing.T) {
 	h := newHandler("all")

@@ -20,7 +20,7 @@ func TestRefusedWithinALine(t *testing.T) {
 			conns := make(stage, 1)
 			defer close(conns)
 			nc := halfClosingPipe{server}
-			conns <- newConn(nc, l.places.take(nc, 0), l, refused)
+			conns <- newConn(nc, take(l.slots, nc), l, refused)
 			go newServer(newHandler("none"), l).Serve(conns)
 			send(client, "GET / HTTP/1.1\r\nHost: a\r\n")
 			raw := "X: " + strings.Repeat("a", 2*testHead)

@@ -100,7 +100,7 @@ func play(tb testing.TB, ours bool) func(in string, cut func() int) []answer {
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		s, ok := nc.(*script)
 		if !ok {
-			s = nc.(*conn).place.Conn.(*script)
+			s = nc.(*conn).slot.Conn.(*script)
 		}
 		return withConn(context.WithValue(ctx, scriptKey{}, s), nc)
 	}

@@ -41,7 +41,7 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-drain=-1s"}, 2, `invalid value "-1s" for flag -drain: want 0s or more, with a unit, such as 5s or 1m30s`},
 		{[]string{"-drain=5"}, 2, `invalid value "5" for flag -drain: want 0s or more, with a unit, such as 5s or 1m30s`},
 		{[]string{"-maxhead=1000"}, 2, `-maxhead 1000: want 1024 to 16777216`},
-		{[]string{"-maxhead=4194305"}, 2, `-maxhead 4194305: want at most 4194304, a sixteenth of GOMEMLIMIT`},
+		{[]string{"-maxhead=4194305"}, 2, `-maxhead 4194305: want at most 3670016, a sixteenth of what GOMEMLIMIT leaves`},
 		{[]string{"-maxconns=-1"}, 2, `-maxconns -1: want 0 or more`},
 		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
 		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},
@@ -84,6 +84,22 @@ func TestFailedStartLeavesNoProfile(t *testing.T) {
 		return
 	}
 	t.Error("no start failed for want of a pipe")
+}
+
+// A GOMEMLIMIT that is too small is an error, and what follows from others is in the log.
+func TestMemoryLimits(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "31MiB")
+	p := launch(t, exec.Command(binary, "-addr=127.0.0.1:0"))
+	p.waitLog(`^httpserver: GOMEMLIMIT 31MiB: want at least 32MiB\n$`)
+	p.wait(2)
+	for limit, want := range map[string]string{
+		"32MiB": "256 connections; 32 requests at once on one of HTTP/2; heads of 65536 bytes, 24 of the largest at once; 1228 connections wait",
+		"64MiB": "597 connections; 32 requests at once on one of HTTP/2; heads of 65536 bytes, 56 of the largest at once; 2867 connections wait",
+		"off":   "connections; 100 requests at once on one of HTTP/2; heads of 65536 bytes, without a GOMEMLIMIT as many as come",
+	} {
+		t.Setenv("GOMEMLIMIT", limit)
+		start(t).waitLog("limits: .*" + want + `\n`)
+	}
 }
 
 func TestHelpAndVersion(t *testing.T) {

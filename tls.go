@@ -36,12 +36,12 @@ const http2ALPN = "h2"
 
 // overTLS returns the conn over tc, whose handshake is done. net/http takes HTTP/2 from
 // it as it does in the clear, and refuses it by itself over what HTTP/2 prohibits.
-func overTLS(tc *tls.Conn, p *place, l *limits) net.Conn {
+func overTLS(tc *tls.Conn, s *slot, l *limits) net.Conn {
 	state := tc.ConnectionState()
 	if prohibited(state) {
 		return tc
 	}
-	c := newConn(tc, p, l, logRefused)
+	c := newConn(tc, s, l, logRefused)
 	if state.NegotiatedProtocol != http2ALPN {
 		return tlsConn{c, tc}
 	}

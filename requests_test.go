@@ -16,14 +16,14 @@ func marked(n uint64) *http.Request {
 
 // A marker is taken out of the request, and names one head once.
 func TestMarker(t *testing.T) {
-	ss := new(streams)
+	ss := new(requests)
 	if m := string(ss.nextMarker()); m != "\x00\x1a"+marker+"\x131000000000000000001" || marker != strings.ToLower(marker) {
 		t.Errorf("%q", m)
 	}
-	ss = new(streams)
+	ss = &requests{memory: testLimits().memory}
 	for range 3 {
 		ss.nextMarker()
-		ss.begin(1, newHead(), nil, 0)
+		ss.begin(1, newHead(), 0)
 	}
 	r := marked(2)
 	if ss.take(r) == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -26,33 +24,6 @@ func leftOf(s *semaphore.Weighted, size int) int {
 		}
 		return more
 	})
-}
-
-// What a budget takes it takes of the memory as well, and gives back there. What it has already
-// it swaps, where nothing else is left, too.
-func TestBudget(t *testing.T) {
-	memory := semaphore.NewWeighted(100)
-	b := &budget{of: memory, left: 50}
-	for _, test := range []struct {
-		what     string
-		do       func() bool
-		done     bool
-		left, of int
-	}{
-		{"to take more than it has", func() bool { return b.try(51) }, false, 50, 100},
-		{"to take what it has", func() bool { return b.try(40) }, true, 10, 60},
-		{"to swap for less", func() bool { return b.swap(40, 30) }, true, 20, 70},
-		{"to swap for more than there is", func() bool { return b.swap(30, 51) }, false, 20, 70},
-		{"to swap for all there is", func() bool { return b.swap(30, 50) }, true, 0, 50},
-		{"to exceed", func() bool { return b.exceed(50) }, true, -50, 0},
-		{"to exceed the memory", func() bool { return b.exceed(1) }, false, -50, 0},
-		{"to swap for less while exceeded", func() bool { return b.swap(50, 40) }, true, -40, 10},
-		{"to give back", func() bool { b.giveBack(90); return true }, true, 50, 100},
-	} {
-		if done := test.do(); done != test.done || b.left != test.left || leftOf(memory, 200) != test.of {
-			t.Errorf("%s: %v, and %d and %d bytes are left", test.what, done, b.left, leftOf(memory, 200))
-		}
-	}
 }
 
 // Without memory for it a large head is refused over HTTP/1 and 2, and a small one
@@ -89,103 +60,65 @@ func TestNoMemory(t *testing.T) {
 	}
 }
 
-// A head of HTTP/2 takes of the connection's own memory first, then of what is shared,
-// and all is given back.
-func TestStreamsAreCharged(t *testing.T) {
+// A request of HTTP/2 beside others costs memory, and so do a large head and one that comes. All is
+// released at the end.
+func TestRequestsCost(t *testing.T) {
 	const all = 1 << 20
 	l := testLimits()
 	l.memory = semaphore.NewWeighted(all)
 	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
+	acquired := func(what string, want int) {
+		t.Helper()
+		if got := all - leftOf(l.memory, all); got != want {
+			t.Errorf("%s: %d bytes are acquired, want %d", what, got, want)
+		}
+	}
 	for i := range 4 {
 		h.feed(dst, []byte(request(2*i+1)))
 	}
-	stream := streamCost + headCopies*h.size
-	begun := frameOf(headersFrame, 0, 9, block(asked4...))
-	h.feed(dst, []byte(begun+frameOf(continuationFrame, 0, 9))) // small as yet
-	if h.reserved > 0 || h.late == nil {
-		t.Errorf("half a small block takes %d bytes, and has until %v", h.reserved, h.late)
-	}
+	acquired("two beside two", 2*requestCost)
+	h.feed(dst, []byte(frameOf(headersFrame, 0, 9, block(asked4...))+frameOf(continuationFrame, 0, 9))) // small as yet
+	acquired("and half a small block", 2*requestCost)
 	h.feed(dst, []byte(frameOf(continuationFrame, 0, 9, block(literal("x", strings.Repeat("a", smallHead))))))
-	if h.own.left != ownMemory-2*(stream+handlerCost) || leftOf(l.memory, all) != 1<<20-2*(stream+handlerCost)-headCopies*testHead {
-		t.Errorf("%d and %d bytes are left", h.own.left, leftOf(l.memory, all))
-	}
+	acquired("and half a large block", 2*requestCost+headCopies*testHead)
 	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
+	large := 3*requestCost + headCopies*h.size
+	acquired("and the rest of it", large)
 	for n := range uint64(5) {
-		h.take(marked(n + 1)).free()
+		h.requests.done(h.take(marked(n+1)), false)
 	}
-	if h.own.left != ownMemory-2*stream || leftOf(l.memory, all) != 1<<20-2*stream-streamCost {
-		t.Errorf("while the answers aren't taken, %d and %d bytes are left", h.own.left, leftOf(l.memory, all))
-	}
-	for n := range 3 { // in single bytes
-		for _, b := range []byte(frameOf(headersFrame, endHeaders, 2*n+1, "\x88") + frameOf(dataFrame, endStream, 2*n+1, "a")) {
-			h.streams.follow([]byte{b}, time.Now())
+	acquired("while the answers aren't taken", large)
+	for _, stream := range []int{1, 3, 5} { // in single bytes
+		for _, b := range []byte(frameOf(headersFrame, endHeaders, stream, "\x88") + frameOf(dataFrame, endStream, stream, "a")) {
+			h.requests.follow([]byte{b})
 		}
 	}
-	h.streams.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00")+frameOf(headersFrame, endHeaders|endStream, 99)), time.Now())
-	h.feed(dst, []byte(reset(9)))
-	if len(h.streams.open) != 1 {
-		t.Errorf("behind a reset %d streams are open", len(h.streams.open))
-	}
-	h.none()
-	if h.late != nil {
-		t.Error("a whole block still has a time to end in")
-	}
-	if h.own.left != ownMemory || leftOf(l.memory, all) != 1<<20 {
-		t.Errorf("at the end %d and %d bytes are left", h.own.left, leftOf(l.memory, all))
-	}
+	acquired("behind three answers", large-requestCost)
+	h.requests.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)))
+	acquired("behind a reset", large-2*requestCost)
+	h.close()
+	acquired("at the end", 0)
 }
 
-// A stream that its client resets is over when net/http has taken note: when it has no stream,
-// or a handler has a later request, and not when the reset comes or the handler is done.
-func TestResetStreams(t *testing.T) {
+// A request that its client resets ends with its handler, or where net/http has no stream, which
+// may have yet to take the last one.
+func TestResetRequests(t *testing.T) {
 	for _, test := range []struct {
 		what string
 		do   func(*http2)
 		open int
 	}{
-		{"it is reset", func(h *http2) {}, 1},
-		{"a handler is done with it", func(h *http2) { h.take(marked(1)).free() }, 1},
-		{"a handler is, and net/http has none", func(h *http2) {
-			h.take(marked(1))
-			h.none()
-		}, 0},
-		{"net/http may not have begun it", func(h *http2) { h.none() }, 1},
-		{"its context ends before its handler begins, and net/http has had none before", func(h *http2) {
-			ctx, cancel := context.WithCancel(t.Context())
-			h.none()
-			cancel()
-			h.take(marked(1).WithContext(ctx))
-		}, 0},
-		{"net/http has begun one behind it, and has none", func(h *http2) {
-			h.feed(make([]byte, 1000), []byte(request(3)))
-			h.none()
-		}, 1},
-		{"a later request is handled", func(h *http2) {
-			h.feed(make([]byte, 1000), []byte(request(3)))
-			h.take(marked(2))
-		}, 1},
-		{"one that came before the reset is handled", func(h *http2) {
-			h.feed(make([]byte, 1000), []byte(request(3)+reset(3)+reset(1)))
-			h.take(marked(2))
-		}, 1},
+		{"it is reset", func(h *http2) {}, 2},
+		{"its handler is done", func(h *http2) { h.requests.done(h.take(marked(1)), true) }, 1},
+		{"the handler of one that isn't reset is done", func(h *http2) { h.requests.done(h.take(marked(2)), false) }, 2},
+		{"net/http has none", func(h *http2) { h.none() }, 1},
+		{"net/http has none, with the last taken", func(h *http2) { h.take(marked(2)); h.none() }, 1},
 	} {
 		h := newTestHTTP2(testLimits())
-		h.feed(make([]byte, 1000), []byte(request(1)+reset(1)))
-		if test.do(h); len(h.streams.open) != test.open {
-			t.Errorf("when %s, %d streams are open, want %d", test.what, len(h.streams.open), test.open)
+		h.feed(make([]byte, 1000), []byte(request(1)+reset(1)+request(3)))
+		if test.do(h); len(h.requests.open) != test.open {
+			t.Errorf("when %s, %d requests are open, want %d", test.what, len(h.requests.open), test.open)
 		}
-	}
-}
-
-// A request is charged as one whatever stream came before: net/http doesn't count one that is
-// malformed.
-func TestStreamsBehindTheLast(t *testing.T) {
-	h := newTestHTTP2(testLimits())
-	for _, id := range []int{1<<31 - 1, 1, 3} {
-		h.feed(make([]byte, 1000), []byte(request(id)))
-	}
-	if len(h.streams.open) != 3 {
-		t.Errorf("%d requests are recorded, want 3", len(h.streams.open))
 	}
 }
 
@@ -219,59 +152,49 @@ func TestStreamUsedTwice(t *testing.T) {
 	}
 }
 
-// Nothing is left of second requests of a number, taken or not, once net/http has no stream.
+// Second requests of a number can't pile up.
 func TestSecondRequestsEnd(t *testing.T) {
-	h, dst := newTestHTTP2(testLimits()), make([]byte, 1000)
-	for n := 1; n < 50; n++ {
-		h.feed(dst, []byte(request(2*n-1)+request(2*n-1)))
-		if n%2 == 0 {
-			h.take(marked(h.streams.last - 1)).free()
-		}
-		h.streams.follow([]byte(frameOf(resetFrame, 0, 2*n-1, "\x00\x00\x00\x00")), time.Now())
+	l := testLimits()
+	h, dst, n := newTestHTTP2(l), make([]byte, 1<<20), 0
+	for ; !h.ended && n < 1000; n++ {
+		h.feed(dst, []byte(request(1)))
 	}
-	if h.none(); len(h.streams.open) > 0 || h.own.left != ownMemory || h.part.left != connMemory {
-		t.Errorf("%d streams are open, %d and %d bytes left", len(h.streams.open), h.own.left, h.part.left)
+	if n != 2*l.streams+1 {
+		t.Errorf("the connection ends after %d", n)
 	}
+	h.close()
 }
 
-// A connection of HTTP/2 takes no more of the shared memory than its part. Past it a stream
-// is refused, and one of another connection is not.
-func TestConnectionsPart(t *testing.T) {
+// The large heads of one connection of HTTP/2 cost so much at most. Past it a request is refused,
+// and one of another connection is not.
+func TestMemoryOfOneConnection(t *testing.T) {
 	const all = 1 << 30
-	for size, most := range map[int]int{32 << 10: maxStreams, testHead - 1<<10: connMemory / (headCopies * (testHead - 1<<10))} {
-		l := testLimits()
-		l.memory = semaphore.NewWeighted(all)
-		h, other := newTestHTTP2(l), newTestHTTP2(l)
-		take := func(h *http2, n int, fields ...coded) *head {
-			h.feed(make([]byte, 1<<20), []byte(request(2*n-1, fields...)))
-			return h.take(marked(uint64(n)))
+	l := testLimits()
+	l.memory = semaphore.NewWeighted(all)
+	h, other := newTestHTTP2(l), newTestHTTP2(l)
+	take := func(h *http2, n int, fields ...coded) *head {
+		h.feed(make([]byte, 1<<20), []byte(request(2*n-1, fields...)))
+		return h.take(marked(uint64(n)))
+	}
+	large := slices.Repeat([]coded{indexed(62)}, (testHead-1<<10)/33)
+	take(h, 1, added("x", ""))
+	take(other, 1, added("x", ""))
+	served := 0
+	for n := range l.streams {
+		if take(h, n+2, large...).refused == 0 {
+			served++
 		}
-		large := slices.Repeat([]coded{indexed(62)}, size/33)
-		heads := []*head{take(h, 1, added("x", "")), take(other, 1, added("x", ""))}
-		served := 0
-		for n := range maxStreams {
-			rec := take(h, n+2, large...)
-			if rec.refused == 0 {
-				served++
-			}
-			heads = append(heads, rec)
-		}
-		if rec := take(other, 2, large...); rec.refused != 0 {
-			t.Errorf("heads of %d bytes: that of another connection is refused", size)
-		} else {
-			heads = append(heads, rec)
-		}
-		if served > most || served < most*4/5 || h.ended {
-			t.Errorf("heads of %d bytes: %d of %d are served, want %d", size, served, maxStreams, most)
-		}
-		for _, rec := range heads {
-			rec.free()
-		}
-		h.close()
-		other.close()
-		if part := h.part.left; leftOf(l.memory, all) != all || part != connMemory || h.own.left != ownMemory {
-			t.Errorf("heads of %d bytes: at the end %d bytes are left, %d of the connection's part", size, leftOf(l.memory, all), part)
-		}
+	}
+	if take(other, 2, large...).refused != 0 {
+		t.Error("that of another connection is refused")
+	}
+	if most := connMemory / (headCopies * (testHead - 1<<10)); served > most || served < most*4/5 || h.ended {
+		t.Errorf("%d of %d are served, want %d", served, l.streams, most)
+	}
+	h.close()
+	other.close()
+	if left := leftOf(l.memory, all); left != all {
+		t.Errorf("at the end %d bytes are left", left)
 	}
 }
 
@@ -292,32 +215,46 @@ func TestLargestHead(t *testing.T) {
 	}
 }
 
-// What net/http holds of trailers is bounded: those announced are charged, refused or not, and
-// those that come are no larger than a head, and charged until their stream is over.
-func TestTrailersAreCharged(t *testing.T) {
-	h, dst := newTestHTTP2(testLimits()), make([]byte, 1<<20)
+// What net/http holds of trailers is bounded: those announced cost, refused or not, and those that
+// come are no larger than a head, and cost until their stream is over.
+func TestTrailersCost(t *testing.T) {
+	const all = 1 << 30
+	l := testLimits()
+	l.memory = semaphore.NewWeighted(all)
+	acquired := func() int { return all - leftOf(l.memory, all) }
+	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
 	names := literal("trailer", strings.Repeat("a,", 500))
 	for n := 1; !h.ended; n++ {
 		h.feed(dst, []byte(request(2*n-1, names)))
-		if most := connMemory/(1000*announcedCost+streamCost) + 1; n > most {
+		if most := connMemory/(1000*headCopies*announcedCost) + 1; n > most {
 			t.Fatalf("after %d announcements of at most %d the connection goes on", n, most)
 		}
 	}
-	past := newTestHTTP2(testLimits())
-	past.feed(dst, []byte(request(1, append(slices.Repeat([]coded{indexed(16)}, 3*testHead/60), names)...)))
-	if taken := connMemory - past.part.left; taken < headCopies*2*testHead+1000*announcedCost {
-		t.Errorf("an announcement past twice the limit takes %d bytes", taken)
+	h.close()
+	h = newTestHTTP2(l)
+	h.feed(dst, []byte(request(1, append(slices.Repeat([]coded{indexed(16)}, 3*testHead/60), names)...)))
+	if acquired() < headCopies*(2*testHead+1000*announcedCost) {
+		t.Errorf("an announcement past twice the limit takes %d bytes", acquired())
 	}
+	h.close()
+	h = newTestHTTP2(l)
+	for n := 1; !h.ended && n < l.streams; n++ {
+		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 2*n-1, block(asked4...))+cutIntoFrames(2*n-1, 16000, block(literal("x", strings.Repeat("a", testHead-100))))))
+	}
+	if !h.ended || acquired() > connMemory {
+		t.Errorf("the trailers of one connection take %d bytes, and it ends: %v", acquired(), h.ended)
+	}
+	h.close()
 	for size, ends := range map[int]bool{testHead: false, testHead + 1: true} {
-		h := newTestHTTP2(testLimits())
+		h := newTestHTTP2(l)
 		trailer := block(literal("x", strings.Repeat("a", size-len("x")-fieldCost)))
 		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 1, block(asked4...))+cutIntoFrames(1, 16000, trailer)))
-		if taken := connMemory - h.part.left; h.ended != ends || taken != headCopies*size && !ends {
-			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes taken", size, h.ended, taken)
+		if h.ended != ends || acquired() != headCopies*size && !ends {
+			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes acquired", size, h.ended, acquired())
 		}
-		h.streams.follow([]byte(frameOf(resetFrame, 0, 1)), time.Now())
-		if h.part.left != connMemory || len(h.streams.open) > 0 {
-			t.Errorf("at the end %d bytes are left", h.part.left)
+		h.requests.follow([]byte(frameOf(resetFrame, 0, 1)))
+		if acquired() != 0 {
+			t.Errorf("at the end %d bytes are acquired", acquired())
 		}
 	}
 }
@@ -335,23 +272,23 @@ func serveWithin(t *testing.T, l *limits) string {
 	return ln.Addr().String()
 }
 
-// Answers that aren't taken are charged, with their handlers done as well.
+// Answers that aren't taken cost, with their handlers done as well.
 func TestUnreadAnswers(t *testing.T) {
 	t.Parallel()
 	l := testLimits()
-	l.memory = semaphore.NewWeighted(2*(streamCost+1<<10) + handlerCost)
+	l.memory = semaphore.NewWeighted(2 * requestCost)
 	addr := serveWithin(t, l)
 	p := newHTTP2Peer(t, "tcp", addr, nil)
 	p.send(http2NoWindow, cuts["whole"])
 	answered := 0 // without content, for want of a window
-	for ; answered < maxStreams; answered++ {
+	for ; answered < l.streams; answered++ {
 		id := 2*answered + 1
 		p.send(request(id), cuts["whole"])
 		if !p.awaitHead(id) {
 			break
 		}
 	}
-	if want := 3 + 2; answered != want { // of the connection's own memory, and of the other
+	if want := freeRequests + 2; answered != want {
 		t.Errorf("%d answers wait for their client, want %d", answered, want)
 	}
 	p = newHTTP2Peer(t, "tcp", addr, nil)
@@ -458,7 +395,7 @@ func TestClosedFeed(t *testing.T) {
 	if n, _, err := h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 1, block(literal("x", "1"))))); n > 0 || err != io.EOF {
 		t.Errorf("%d bytes are handed on, %v", n, err)
 	}
-	if len(h.streams.open) > 0 || leftOf(l.memory, all) != 1<<20 {
-		t.Errorf("%d heads are kept, %d bytes left", len(h.streams.open), leftOf(l.memory, all))
+	if len(h.requests.open) > 0 || leftOf(l.memory, all) != 1<<20 {
+		t.Errorf("%d heads are kept, %d bytes left", len(h.requests.open), leftOf(l.memory, all))
 	}
 }
