@@ -157,6 +157,15 @@ func attacks(path, slow string) []onslaught {
 		{name: "resets on many short connections", conns: 64, sent: resets(250), closes: true},
 		{name: "idle connections", conns: 10000, sent: asking(path, "")},
 		{name: "idle connections after a stream", conns: 10000, sent: http2Start + request(1)},
+		{name: "pings, not read", conns: 600, sent: http2Start, again: strings.Repeat(frameOf(pingFrame, 0, 0, "12345678"), 500), reads: unread},
+		{name: "window updates of 0, not read", conns: 600, sent: http2Start, again: strings.Repeat(frameOf(windowFrame, 0, 1, "\x00\x00\x00\x00"), 500), reads: unread},
+		{name: "pings after a body", conns: 600, sent: http2NoWindow + upload(4), again: strings.Repeat(frameOf(pingFrame, 0, 0, "12345678"), 500), reads: unread},
+		{name: "a body, a delay and half a block", conns: 680, sent: http2NoWindow + upload(4) + frameOf(headersFrame, endHeaders|endStream, 3, block(indexed(2), literalOf(4, slow), indexed(6), literalOf(1, "localhost"))) +
+			frameOf(headersFrame, 0, 5, block(literal("x", strings.Repeat("~", 4000)))), reads: unread},
+		{name: "heads of indexed fields, JSON, read slowly", conns: 2000, sent: strings.Replace(bomb(100, 0, 1700, path, "x"), http2NoWindow, http2Start, 1), reads: 10 * time.Millisecond},
+		{name: "delays behind which another request is sent", conns: 3000, sent: asking(slow, "") + asking(slow, ""), reads: unread},
+		{name: "half heads on 9,000 connections", conns: 9000, sent: half(one), reads: unread},
+		{name: "nothing sent", conns: 2000, reads: unread, raw: true},
 		{name: "handshakes begun", conns: 2000, sent: clientHello(), reads: unread, raw: true},
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"sync"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -14,89 +17,115 @@ import (
 // This file holds what strangers make the program hold, and how a good client fares
 // meanwhile.
 
-// How the program is besieged.
-const (
-	siegeLimit = 64 // GOMEMLIMIT, in MiB
-	siegeTime  = 8 * time.Second
-	restTime   = time.Minute
+// siegeTime is how long the program is besieged by each attack.
+const siegeTime = 5 * time.Second
+
+var (
+	siegeLimits = flag.String("siegelimits", "32,64,256", "besiege with a GOMEMLIMIT of so many `MiB`")
+	siegeAttack = flag.String("siegeattack", "", "besiege by the attacks that match `pattern`")
+	siegeOthers = flag.Bool("siegeothers", false, "besiege net/http alone instead")
 )
 
-var httpbin = flag.String("httpbin", "", "besiege the go-httpbin in `file` as well")
-
-// TestSiege has strangers attack the program under a memory limit, by each attack, by
-// some over TLS, and by all at once. For comparison they attack net/http alone as well.
+// TestSiege has strangers attack the program under memory limits, in the clear and over TLS, by each
+// attack and by all at once. The process stays under one and a half times the limit, the kernel's
+// buffers of its connections under half of it, and a good client is served within a second.
 func TestSiege(t *testing.T) {
 	if !*soak {
 		t.Skip("no -soak")
 	}
-	t.Setenv("GOMEMLIMIT", fmt.Sprintf("%dMiB", siegeLimit))
-	var rest sync.WaitGroup
-	defer rest.Wait()
-	others := []subject{stockSubject(t)}
-	if *httpbin != "" {
-		others = append(others, subject{"go-httpbin", func(addr string) []string {
-			host, port, _ := net.SplitHostPort(addr)
-			return []string{*httpbin, "-host=" + host, "-port=" + port}
-		}, ""})
-	}
-	besiege := func(name, attacks, scheme string, p *process, args ...string) {
-		slowest, bad, asked := attack(t, p, attacks, scheme, args...)
-		peak := p.memory("VmHWM") / 1024
-		t.Logf("%s: peak %.0f MB, slowest answer %v, %d of %d bad", name, peak, slowest.Round(time.Millisecond), bad, asked)
-		if p.cmd.Path == binary && (peak > siegeLimit*1.5 || bad > 0 || slowest > time.Second) {
-			t.Errorf("%s: too much", name)
-		}
-		rest.Go(func() {
-			time.Sleep(restTime)
-			t.Logf("%s: at rest %.0f MB", name, p.memory("VmRSS")/1024)
-			p.cmd.Process.Kill()
-		})
-	}
+	names := []string{}
 	for _, a := range attacks("", "") {
-		if !a.raw {
-			besiege(a.name, "^"+a.name+"$", "http", start(t))
-			for _, s := range others {
-				args := []string{}
-				if s.name == "go-httpbin" {
-					args = []string{"-attackpath=/headers", "-attackslow=/delay/10"}
+		names = append(names, a.name)
+	}
+	for limit := range strings.SplitSeq(*siegeLimits, ",") {
+		limit, _ := strconv.Atoi(limit)
+		t.Setenv("GOMEMLIMIT", fmt.Sprintf("%dMiB", limit))
+		for _, scheme := range []string{"http", "https"} {
+			all, bad := 0, 0
+			for _, name := range append(names, "all at once") {
+				if !regexp.MustCompile(*siegeAttack).MatchString(name) || scheme == "http" && name == "handshakes begun" || *siegeOthers && scheme == "https" {
+					continue
 				}
-				besiege(a.name+", "+s.name, "^"+a.name+"$", "http", s.start(t), args...)
+				pattern, args := "^"+regexp.QuoteMeta(name)+"$", []string{}
+				if name == "all at once" {
+					pattern, args = ".", append(args, "-attackpart=2")
+				}
+				var p *process
+				switch {
+				case *siegeOthers:
+					p = stockSubject(t).start(t)
+				case scheme == "http":
+					p = start(t, "-v=0")
+				default:
+					p, args = startTLS(t, "-v=0"), append(args, "-attacktls")
+				}
+				got := attack(t, p, pattern, scheme, args...)
+				p.cmd.Process.Kill()
+				t.Logf("%d MiB, %s, %s: peak %.0f MB, kernel %.0f MB, slowest answer %v, %d of %d bad",
+					limit, scheme, name, got.peak, got.kernel, got.slowest.Round(time.Millisecond), got.bad, got.asked)
+				if !*siegeOthers && (got.peak > float64(limit)*1.5 || got.kernel > float64(limit)/2 || got.slowest > time.Second) {
+					t.Errorf("%d MiB, %s, %s: too much", limit, scheme, name)
+				}
+				all, bad = all+got.asked, bad+got.bad
+			}
+			if !*siegeOthers && bad*300 > all {
+				t.Errorf("%d MiB, %s: %d of %d bad", limit, scheme, bad, all)
 			}
 		}
 	}
-	besiege("all at once", ".", "http", start(t), "-attackpart=2")
-	for _, name := range []string{"heads of tiny fields, JSON, not read", "half heads of tiny fields", "bombs of an empty field",
-		"half blocks", "resets on many short connections", "idle connections", "idle connections after a stream", "handshakes begun"} {
-		besiege(name+", TLS", "^"+name+"$", "https", startTLS(t), "-attacktls")
-	}
-	besiege("all at once, TLS", ".", "https", startTLS(t), "-attackpart=2", "-attacktls")
 }
 
-// attack has the attacks that match a pattern on p for siegeTime, while a good client
-// comes anew every 200 ms. It returns the slowest answer to that, how many were no good,
-// and how many there were.
-func attack(t *testing.T, p *process, attacks, scheme string, args ...string) (slowest time.Duration, bad, asked int) {
+// A besieged is how the program and a good client fared.
+type besieged struct {
+	peak, kernel float64       // MiB of the process, and of the kernel's buffers
+	slowest      time.Duration // answer
+	bad, asked   int           // answers
+}
+
+// attackers starts the attacks that match a pattern on p.
+func attackers(t *testing.T, p *process, attacks string, args ...string) *process {
 	cmd := exec.Command("nice", append([]string{os.Args[0], "-test.run=^TestAttack$/" + attacks, "-test.parallel=100",
 		"-program=" + binary, "-attack=" + p.addr}, args...)...)
 	cmd.Env = append(os.Environ(), "GOMEMLIMIT=off", "GOMAXPROCS=1") // leave p a processor
-	attackers := launch(t, cmd)
-	defer attackers.cmd.Process.Kill()
-	path := "/hello"
-	for _, arg := range args {
-		fmt.Sscanf(arg, "-attackpath=%s", &path)
-	}
+	return launch(t, cmd)
+}
+
+// attack has the attacks that match a pattern on p for siegeTime, while a good client
+// comes anew every 100 ms.
+func attack(t *testing.T, p *process, attacks, scheme string, args ...string) (b besieged) {
+	defer attackers(t, p, attacks, args...).cmd.Process.Kill()
+	var buffers []float64
 	for begin := time.Now(); time.Since(begin) < siegeTime; {
-		time.Sleep(200 * time.Millisecond)
-		asked++
-		out, err := exec.Command("curl", "-sSkm10", "-o/dev/null", "-w%{http_code} %{time_total}", scheme+"://"+p.addr+path).CombinedOutput()
+		time.Sleep(100 * time.Millisecond)
+		if b.asked++; b.asked%10 == 0 {
+			buffers = append(buffers, p.kernelBuffers())
+		}
+		out, err := exec.Command("curl", "-sSkm10", "-o/dev/null", "-w%{http_code} %{time_total}", scheme+"://"+p.addr+"/hello").CombinedOutput()
 		var status int
 		var seconds float64
 		fmt.Sscan(string(out), &status, &seconds)
 		if err != nil || status != 200 {
-			bad++
+			b.bad++
 			t.Logf("bad: %v, %q", err, out)
 		}
-		slowest = max(slowest, time.Duration(seconds*float64(time.Second)))
+		b.slowest = max(b.slowest, time.Duration(seconds*float64(time.Second)))
 	}
-	return slowest, bad, asked
+	b.peak = p.memory("VmHWM") / 1024
+	b.kernel = slices.Max(append(buffers, 0))
+	return b
+}
+
+var socketMemory = regexp.MustCompile(`skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f\d+,w(\d+),`)
+
+// kernelBuffers returns the MiB that the kernel holds of what p's connections receive and send.
+func (p *process) kernelBuffers() float64 {
+	_, port, _ := net.SplitHostPort(p.addr)
+	out, _ := exec.Command("ss", "-tmnHO", "sport = :"+port).Output()
+	sum := 0.0
+	for _, m := range socketMemory.FindAllSubmatch(out, -1) {
+		received, _ := strconv.ParseFloat(string(m[1]), 64)
+		sent, _ := strconv.ParseFloat(string(m[2]), 64)
+		sum += received + sent
+	}
+	return sum / (1 << 20)
 }
