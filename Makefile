@@ -40,7 +40,7 @@ h2spec: ## compare with net/http alone by h2spec's cases of HTTP/2
 
 soak: GOARCH = $(shell go env GOARCH)
 soak: release ## test for half an hour with thousands of bad and idle clients
-	go test -run '^Test(Soak|Siege|Held)$$' -v -soak -program=bin/$(GOARCH)/httpserver -timeout=40m .
+	go test -run '^Test(Soak|Siege|Held|FarClients|LongRequests)$$' -v -soak -program=bin/$(GOARCH)/httpserver -timeout=40m .
 
 bench: GOARCH = $(shell go env GOARCH)
 bench: release ## measure against a plain net/http server for minutes; with valgrind, instructions too
