@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,12 +21,13 @@ func (c *conn) admit(size int) error {
 		return nil
 	}
 	cost := headCopies * c.limits.head
-	if !c.limits.memory.TryAcquire(int64(cost)) && !c.wait(cost) {
-		if c.slot.isLeft() {
-			return net.ErrClosed
-		}
-		c.limits.refused.add()
+	switch err := c.await(cost); err {
+	case nil:
+	case errNoMemory:
+		c.limits.refused.add(1)
 		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
+	default:
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,21 +44,27 @@ const (
 	memoryRetry = 10 * time.Millisecond
 )
 
-// wait acquires memory, and tries for memoryWait at most, while the connection has its slot. It
-// doesn't queue at the semaphore, where a large head would have all others wait for it.
-func (c *conn) wait(cost int) bool {
+var errNoMemory = errors.New("no memory")
+
+// await acquires memory, and tries for memoryWait at most, while the connection has its slot. It
+// doesn't queue at the semaphore, where a large head would have all others wait for it. It returns
+// errNoMemory, or net.ErrClosed where the slot is lost.
+func (c *conn) await(cost int) error {
+	if c.limits.memory.TryAcquire(int64(cost)) {
+		return nil
+	}
 	late, again := time.After(memoryWait), time.NewTicker(memoryRetry)
 	defer again.Stop()
 	for {
 		select {
 		case <-again.C:
 			if c.limits.memory.TryAcquire(int64(cost)) {
-				return true
+				return nil
 			}
 		case <-c.slot.left:
-			return false
+			return net.ErrClosed
 		case <-late:
-			return false
+			return errNoMemory
 		}
 	}
 }

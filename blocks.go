@@ -63,7 +63,7 @@ func (h *http2) decode() bool {
 		}
 	}
 	h.stream, h.block = 0, nil
-	resize(h.memory, &h.acquired, 0)
+	resize(h.requests.memory, &h.acquired, 0)
 	return true
 }
 
@@ -141,15 +141,15 @@ func (h *http2) endRequest(last bool) {
 		open = requestCost
 	}
 	cost := open + costOf(min(h.size, most)+announcedCost*h.announced)
-	kept := newHead()
+	kept, full := newHead(), len(h.requests.open) >= 2*h.maxStreams
 	switch {
-	case len(h.requests.open) < 2*h.maxStreams && h.fits(cost) && resize(h.memory, &h.acquired, cost):
+	case !full && h.fits(cost) && resize(h.requests.memory, &h.acquired, cost):
 		if h.size <= h.maxHead {
 			kept.fields = append(kept.fields, *h.fields...)
 			break
 		}
 		kept.refused, kept.why = http.StatusRequestHeaderFieldsTooLarge, "request head "+tooLargeHead(h.maxHead)
-	case h.size > most, h.announced > maxAnnounced, len(h.requests.open) >= 2*h.maxStreams, !resize(h.memory, &h.acquired, open):
+	case h.size > most, h.announced > maxAnnounced, full, !resize(h.requests.memory, &h.acquired, open):
 		kept.free()
 		h.refuse()
 		return
@@ -172,7 +172,7 @@ func (h *http2) fits(cost int) bool {
 func (h *http2) endTrailers() {
 	i, cost := h.requests.find(h.stream), costOf(h.size+announcedCost*h.announced)
 	switch {
-	case h.size > h.maxHead, i >= 0 && !(h.fits(cost) && resize(h.memory, &h.acquired, cost)):
+	case h.size > h.maxHead, i >= 0 && !(h.fits(cost) && resize(h.requests.memory, &h.acquired, cost)):
 		h.refuse()
 	case i >= 0:
 		h.requests.open[i].cost += h.acquired
@@ -183,5 +183,5 @@ func (h *http2) endTrailers() {
 // grow acquires what the largest head costs, once a block is over smallHead with the frame that has
 // begun. It reports false where there is no memory.
 func (h *http2) grow() bool {
-	return h.acquired > 0 || len(h.block)+h.frame.length() <= smallHead || resize(h.memory, &h.acquired, headCopies*h.maxHead)
+	return h.acquired > 0 || len(h.block)+h.frame.length() <= smallHead || resize(h.requests.memory, &h.acquired, headCopies*h.maxHead)
 }

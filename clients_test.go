@@ -241,3 +241,19 @@ func newTestConn(nc halfCloser) *conn {
 	l := testLimits()
 	return newConn(nc, take(l.slots, nc), l, nil)
 }
+
+// bothEnds returns the client's and the server's end of a new connection to ln, which are closed at the end.
+func bothEnds(tb testing.TB, ln net.Listener) (client, server net.Conn) {
+	tb.Helper()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { client.Close() })
+	server, err = ln.Accept()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { server.Close() })
+	return client, server
+}

@@ -77,14 +77,8 @@ func passLate(to, from net.Conn, late time.Duration) {
 // besiegedByNothing starts the program under a memory limit, and has strangers connect who send nothing.
 func besiegedByNothing(t *testing.T, scheme string) *process {
 	t.Setenv("GOMEMLIMIT", "64MiB")
-	var p *process
-	args := []string{}
-	if scheme == "https" {
-		p, args = startTLS(t, "-v=0"), append(args, "-attacktls")
-	} else {
-		p = start(t, "-v=0")
-	}
-	attackers(t, p, "^nothing sent$", args...)
+	p := startOver(t, scheme)
+	attackers(t, p, "^nothing sent$", scheme)
 	p.waitLog("closed to make room")
 	return p
 }

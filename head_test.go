@@ -121,7 +121,7 @@ func TestRequestIsLetGo(t *testing.T) {
 		h := newTestHTTP2(c.limits)
 		c.feed = h
 		if test.status == 503 {
-			h.memory = semaphore.NewWeighted(0)
+			h.requests.memory = semaphore.NewWeighted(0)
 		}
 		h.feed(make([]byte, 1<<20), []byte(cutIntoFrames(1, 16000, block(asked4...)+block(test.fields...))))
 		r := httptest.NewRequest("GET", "/", nil)

@@ -28,10 +28,16 @@ func connOf(nc net.Conn) *conn {
 	return nil
 }
 
+// connBehind returns the conn that r came on, or nil.
+func connBehind(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
+}
+
 // takeHead returns the head of r as it arrived, or nil where it isn't known. It must
 // be called once for each request, before anything else is done with it.
 func takeHead(r *http.Request) *head {
-	c, _ := r.Context().Value(connKey{}).(*conn)
+	c := connBehind(r)
 	if c == nil {
 		return nil
 	}
@@ -52,7 +58,7 @@ func takeHead(r *http.Request) *head {
 // closingOf returns a channel that is closed with r's connection. The context isn't done with that while
 // net/http has bytes that it hasn't read, as of the next request.
 func closingOf(r *http.Request) <-chan struct{} {
-	if c, _ := r.Context().Value(connKey{}).(*conn); c != nil {
+	if c := connBehind(r); c != nil {
 		return c.slot.left
 	}
 	return nil
@@ -60,7 +66,7 @@ func closingOf(r *http.Request) <-chan struct{} {
 
 // freeHead is to be called when the handler of r is done, whose head h is. It may be nil.
 func freeHead(r *http.Request, h *head) {
-	if c, _ := r.Context().Value(connKey{}).(*conn); c != nil && c.http2 != nil && h != nil {
+	if c := connBehind(r); c != nil && c.http2 != nil && h != nil {
 		c.mu.Lock()
 		c.http2.requests.done(h, r.Context().Err() != nil)
 		c.mu.Unlock()

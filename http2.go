@@ -32,8 +32,7 @@ type http2 struct {
 
 	maxHead    int // bytes, each field counted fieldCost longer than it is
 	maxStreams int
-	lastBlock  bool // a request whose block is over maxFrame is its connection's last
-	memory     memory
+	lastBlock  bool   // a request whose block is over maxFrame is its connection's last
 	refused    func() // is told of each request for which there is no memory
 	ended      bool   // net/http gets no more than what is to be handed on
 
@@ -58,7 +57,7 @@ const maxFrame = 16<<10 + 128
 
 // newHTTP2 returns a feed within l.
 func newHTTP2(l *limits) *http2 {
-	h := &http2{maxHead: l.head, maxStreams: l.streams, lastBlock: l.bounded, memory: l.memory, refused: l.refused.add}
+	h := &http2{maxHead: l.head, maxStreams: l.streams, lastBlock: l.bounded, refused: func() { l.refused.add(1) }}
 	h.requests.memory = l.memory
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
 	h.decoder.SetMaxStringLength(2*l.head + markerSize) // as net/http
@@ -160,7 +159,7 @@ func (h *http2) lose() {
 // stop has the connection end.
 func (h *http2) stop() {
 	h.block, h.ended = nil, true
-	resize(h.memory, &h.acquired, 0)
+	resize(h.requests.memory, &h.acquired, 0)
 }
 
 // inBlock reports whether a header block has begun, or the header of a frame, and not ended.

@@ -107,21 +107,27 @@ func tooLargeHead(most int) string {
 
 // A tally logs how many there were of something, once a second at most.
 type tally struct {
-	mu   sync.Mutex // guards the following
-	n    int        // not yet logged
-	what string     // has a %d
+	what string       // a format of how many, and of what more returns
+	more func() []any // what else is said; nil for nothing
+
+	mu sync.Mutex // guards the following
+	n  int        // not yet logged
 }
 
-func (c *tally) add() {
+// add counts n more, which is not 0.
+func (c *tally) add(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.n++; c.n == 1 {
+	if c.n += n; c.n == n {
 		time.AfterFunc(time.Second, func() {
 			c.mu.Lock()
-			n := c.n
+			said := []any{c.n}
 			c.n = 0
 			c.mu.Unlock()
-			later(0, func() { glog.Warningf(c.what, n) })
+			if c.more != nil {
+				said = append(said, c.more()...)
+			}
+			later(0, func() { glog.Warningf(c.what, said...) })
 		})
 	}
 }

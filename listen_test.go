@@ -57,15 +57,7 @@ func TestBuffers(t *testing.T) {
 		l.bounded = bounded
 		ln := newListener(tcp, nil, l)
 		defer ln.Close()
-		client, err := net.Dial("tcp", tcp.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
-		c, err := ln.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, c := bothEnds(t, ln)
 		onSocket(c.(*conn).slot.Conn, func(fd int) {
 			for buffer, want := range map[int]int{syscall.SO_RCVBUF: receiveBuffer, syscall.SO_SNDBUF: sendBuffer} {
 				size, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, buffer)

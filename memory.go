@@ -4,14 +4,6 @@ import "golang.org/x/sync/semaphore"
 
 // This file holds what is acquired of memory before it is used: what can outrun the valve.
 
-// Memory is what large heads are acquired from, in bytes. A semaphore.Weighted is one.
-type memory interface {
-	TryAcquire(n int64) bool
-	Release(n int64)
-}
-
-var _ memory = (*semaphore.Weighted)(nil)
-
 // A head of up to smallHead bytes costs nothing. A larger one is there headCopies times: ours, and
 // net/http's while it reads it.
 const (
@@ -21,7 +13,7 @@ const (
 
 // resize changes what is acquired of m from n bytes to want. Where there is less it reports false
 // and changes nothing.
-func resize(m memory, n *int, want int) bool {
+func resize(m *semaphore.Weighted, n *int, want int) bool {
 	if want > *n && !m.TryAcquire(int64(want-*n)) {
 		return false
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // This file holds the open requests of an HTTP/2 connection: their heads, until a handler has them,
@@ -17,7 +19,7 @@ import (
 // Requests are open from their header block on. One ends with the frame that ends its stream, with
 // its handler where the client is gone, or where net/http has no stream any more.
 type requests struct {
-	memory memory // what they cost is acquired from
+	memory *semaphore.Weighted // what they cost is acquired from
 	open   []openRequest
 	last   uint64 // number of a marker
 

@@ -51,13 +51,10 @@ func TestSiege(t *testing.T) {
 					pattern, args = ".", append(args, "-attackpart=2")
 				}
 				var p *process
-				switch {
-				case *siegeOthers:
+				if *siegeOthers {
 					p = stockSubject(t).start(t)
-				case scheme == "http":
-					p = start(t, "-v=0")
-				default:
-					p, args = startTLS(t, "-v=0"), append(args, "-attacktls")
+				} else {
+					p = startOver(t, scheme)
 				}
 				got := attack(t, p, pattern, scheme, args...)
 				p.cmd.Process.Kill()
@@ -82,8 +79,19 @@ type besieged struct {
 	bad, asked   int           // answers
 }
 
-// attackers starts the attacks that match a pattern on p.
-func attackers(t *testing.T, p *process, attacks string, args ...string) *process {
+// startOver starts the program for clients of a scheme.
+func startOver(t *testing.T, scheme string) *process {
+	if scheme == "https" {
+		return startTLS(t, "-v=0")
+	}
+	return start(t, "-v=0")
+}
+
+// attackers starts the attacks that match a pattern on p, over TLS for https.
+func attackers(t *testing.T, p *process, attacks, scheme string, args ...string) *process {
+	if scheme == "https" {
+		args = append(args, "-attacktls")
+	}
 	cmd := exec.Command("nice", append([]string{os.Args[0], "-test.run=^TestAttack$/" + attacks, "-test.parallel=100",
 		"-program=" + binary, "-attack=" + p.addr}, args...)...)
 	cmd.Env = append(os.Environ(), "GOMEMLIMIT=off", "GOMAXPROCS=1") // leave p a processor
@@ -93,7 +101,7 @@ func attackers(t *testing.T, p *process, attacks string, args ...string) *proces
 // attack has the attacks that match a pattern on p for siegeTime, while a good client
 // comes anew every 100 ms.
 func attack(t *testing.T, p *process, attacks, scheme string, args ...string) (b besieged) {
-	defer attackers(t, p, attacks, args...).cmd.Process.Kill()
+	defer attackers(t, p, attacks, scheme, args...).cmd.Process.Kill()
 	var buffers []float64
 	for begin := time.Now(); time.Since(begin) < siegeTime; {
 		time.Sleep(100 * time.Millisecond)

@@ -71,7 +71,7 @@ func (ss *slots) acquire(ctx context.Context, nc net.Conn) (*slot, error) {
 			var cheapest *slot
 			if cheapest, late = ss.cheapest(); cheapest != nil {
 				ss.evict(cheapest)
-				ss.evicted.add()
+				ss.evicted.add(1)
 				continue
 			}
 		}
@@ -178,16 +178,6 @@ func (ss *slots) count() int {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	return len(ss.taken) + ss.closing
-}
-
-// isLeft reports whether the connection is closed.
-func (s *slot) isLeft() bool {
-	select {
-	case <-s.left:
-		return true
-	default:
-		return false
-	}
 }
 
 // note notes the state of s, since then.

@@ -276,16 +276,7 @@ func BenchmarkClientUser(b *testing.B) {
 	defer ln.Close()
 	var r *http.Request
 	for range 5000 {
-		client, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer client.Close()
-		server, err := ln.Accept()
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer server.Close()
+		_, server := bothEnds(b, ln)
 		r = requestOn(server)
 	}
 	defer noSockDiag.Store(false)

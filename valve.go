@@ -3,10 +3,7 @@ package main
 import (
 	"runtime/debug"
 	"runtime/metrics"
-	"sync"
-	"time"
-
-	"github.com/golang/glog"
+	"sync/atomic"
 )
 
 // This file holds the last word on memory: it is measured, whatever it is held for.
@@ -15,12 +12,10 @@ import (
 // lose first, and as many as hold the excess if all hold the same. Those that are evicted, and that
 // net/http has not let go of, count among them.
 type valve struct {
-	slots *slots
-	most  uint64 // bytes
-
-	mu     sync.Mutex // guards the following, which are not logged yet
-	closed int
-	peak   uint64 // the most that was live
+	slots  *slots
+	most   uint64 // bytes
+	closed tally
+	peak   atomic.Uint64 // the most that was live, not yet logged
 }
 
 // valveShare of GOMEMLIMIT, in percent, may be live. The rest is for garbage, and for what is
@@ -29,7 +24,10 @@ const valveShare = 60
 
 // newValve returns a valve for slots within GOMEMLIMIT.
 func newValve(slots *slots) *valve {
-	return &valve{slots: slots, most: uint64(debug.SetMemoryLimit(-1)) / 100 * valveShare}
+	v := &valve{slots: slots, most: uint64(debug.SetMemoryLimit(-1)) / 100 * valveShare}
+	v.closed.what = "%d connections were closed to free memory: %d MB were in use, and %d may be"
+	v.closed.more = func() []any { return []any{v.peak.Swap(0) >> 20, v.most >> 20} }
+	return v
 }
 
 // check is to be called after each collection.
@@ -39,9 +37,9 @@ func (v *valve) check() {
 		return
 	}
 	each := live/uint64(v.slots.count()+1) + 1
-	closed := v.slots.evictSome(int((live-v.most)/each) + 1)
-	if closed > 0 {
-		v.log(closed, live)
+	if closed := v.slots.evictSome(int((live-v.most)/each) + 1); closed > 0 {
+		v.peak.Store(max(v.peak.Load(), live)) // collections end one after the other
+		v.closed.add(closed)
 	}
 }
 
@@ -54,22 +52,4 @@ func liveMemory() (bytes uint64) {
 		bytes += s.Value.Uint64()
 	}
 	return bytes
-}
-
-// log logs what was closed, once a second at most.
-func (v *valve) log(closed int, live uint64) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.peak = max(v.peak, live)
-	if v.closed += closed; v.closed == closed {
-		time.AfterFunc(time.Second, func() {
-			v.mu.Lock()
-			n, peak := v.closed, v.peak
-			v.closed, v.peak = 0, 0
-			v.mu.Unlock()
-			later(0, func() {
-				glog.Warningf("%d connections were closed to free memory: %d MB were in use, and %d may be", n, peak>>20, v.most>>20)
-			})
-		})
-	}
 }

@@ -22,8 +22,8 @@ func TestValve(t *testing.T) {
 			take(ss, new(hanging)).note(served, longAgo.Add(-stay))
 		}
 		v := &valve{slots: ss, most: most}
-		if v.check(); ss.closing != want || v.closed != want {
-			t.Errorf("with a limit of %d bytes %d of 10 are closed, and %d logged, want %d", most, ss.closing, v.closed, want)
+		if v.check(); ss.closing != want || v.closed.n != want {
+			t.Errorf("with a limit of %d bytes %d of 10 are closed, and %d logged, want %d", most, ss.closing, v.closed.n, want)
 		}
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(100 << 20))
