@@ -112,6 +112,7 @@ func sameDecoded(t *testing.T, name string, blocks []string, size func() int) (h
 
 // The decoder of golang.org/x/net takes what net/http's takes, and makes the same of it.
 func TestAssumedHPACK(t *testing.T) {
+	t.Parallel()
 	asked, five := block(asked4...), []coded{added("e", "5"), added("d", "4"), added("c", "3"), added("b", "2"), added("a", "1")}
 	table := asked + block(indexed(62), indexed(63))
 	for name, raw := range hpackCorpus {

@@ -13,6 +13,7 @@ import (
 
 // Malformed requests get an error or a close, and the next client is served.
 func TestBadBytes(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	for _, raw := range []string{
 		"\x00", "GET\r\n\r\n", "GET /hello\r\n\r\n", "GET /hello HTTP/3.0\r\n\r\n", "GET /hello HTTP/1.1\r\n\r\n",

@@ -31,6 +31,7 @@ func testServer(t *testing.T, h *handler) string {
 }
 
 func TestPaths(t *testing.T) {
+	t.Parallel()
 	const (
 		methods = "method not allowed; use GET or HEAD\n"
 		paths   = "not found; try /hello, /healthz or /debug/pprof/\n"

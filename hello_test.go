@@ -13,6 +13,7 @@ import (
 
 // Every response of /hello says what it is, how long, who answered and whom.
 func TestHelloFields(t *testing.T) {
+	t.Parallel()
 	hostname, _ := os.Hostname()
 	addr := testServer(t, newHandler("local"))
 	large := "X: " + strings.Repeat("a", 10000) + "\r\n"
@@ -165,6 +166,7 @@ func TestPrefersJSON(t *testing.T) {
 }
 
 func TestBodies(t *testing.T) {
+	t.Parallel()
 	addr := testServer(t, newHandler("local"))
 	chunk := func(n int) string { return fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("a", n)) }
 	const tooLarge = "request body over 10485760 bytes\n"

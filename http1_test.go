@@ -87,6 +87,7 @@ func checkHeads(t *testing.T, name string, answers []answer, heads ...string) {
 
 // Heads are shown as they were sent, on one connection each and all on one.
 func TestHeads(t *testing.T) {
+	t.Parallel()
 	serve := play(t, true)
 	for name, cut := range cuts {
 		var all string
