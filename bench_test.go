@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"bufio"
 	"bytes"
 	"flag"
@@ -59,6 +60,7 @@ var table = flag.Bool("table", false, "measure the program against a plain net/h
 const stock = `package main
 
 import (
+	"context"
 	"io"
 	"log"
 	"net/http"
@@ -370,16 +372,18 @@ func ownPart(tb testing.TB, v, accept string) (request, keepHead func()) {
 	}
 	r.RemoteAddr = "192.0.2.1:12345"
 	r.Header["Accept"] = []string{accept}
-	r = r.WithContext(withConn(r.Context(), c))
 	h, buf := newHandler("local"), make([]byte, 4096)
 	w := &responseWriter{make(http.Header)}
 	request = func() {
 		c.Read(buf)
+		one := c.take(r)
+		*r = *r.WithContext(&headRequest{context.Background(), c, one.head})
 		h.ServeHTTP(w, r)
+		c.done(r, one.head)
 	}
 	keepHead = func() {
 		c.Read(buf)
-		takeHead(r).free()
+		c.take(r).head.free()
 	}
 	return request, keepHead
 }

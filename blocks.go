@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"slices"
 	"sync"
 
@@ -51,7 +50,7 @@ func (h *http2) decode() bool {
 			err = h.decoder.Close()
 		}
 		if err == nil {
-			h.end(padding, len(fragment))
+			h.endBlock(padding, len(fragment))
 		}
 		h.freeFields()
 		h.decoded += max(h.size, leastWork)
@@ -63,7 +62,7 @@ func (h *http2) decode() bool {
 		}
 	}
 	h.stream, h.block = 0, nil
-	resize(h.requests.memory, &h.acquired, 0)
+	h.observer.block(0)
 	return true
 }
 
@@ -112,9 +111,9 @@ func (h *http2) keep(f hpack.HeaderField) {
 	}
 }
 
-// end ends a block of size bytes with a frame that ends with padding. A request's is marked.
+// endBlock ends a block of size bytes with a frame that ends with padding. A request's is marked.
 // Without pseudo-fields a block holds trailers (RFC 9113 section 8.1), or net/http refuses it.
-func (h *http2) end(padding, size int) {
+func (h *http2) endBlock(padding, size int) {
 	if !h.request || h.stream%2 == 0 {
 		h.endTrailers()
 		return
@@ -132,56 +131,32 @@ func (h *http2) end(padding, size int) {
 	h.endRequest(h.lastBlock && size > maxFrame) // net/http's decoder keeps what it has had of a field in several frames
 }
 
-// endRequest acquires what the request of the block costs, and begins it with its head, or with what
-// it is refused with: where that is too large, or there is no memory for it. Where there isn't even
-// memory to refuse it the connection ends. With last it is to end after the request.
+// endRequest begins the request of the block. With last it is to be its connection's last.
 func (h *http2) endRequest(last bool) {
-	most, open := 2*h.maxHead, 0 // past that net/http refuses, and holds as much until the client has the answer
-	if len(h.requests.open) >= freeRequests {
-		open = requestCost
-	}
-	cost := open + costOf(min(h.size, most)+announcedCost*h.announced)
-	kept, full := newHead(), len(h.requests.open) >= 2*h.maxStreams
-	switch {
-	case !full && h.fits(cost) && resize(h.requests.memory, &h.acquired, cost):
-		if h.size <= h.maxHead {
-			kept.fields = append(kept.fields, *h.fields...)
-			break
-		}
-		kept.refused, kept.why = http.StatusRequestHeaderFieldsTooLarge, "request head "+tooLargeHead(h.maxHead)
-	case h.size > most, h.announced > maxAnnounced, full, !resize(h.requests.memory, &h.acquired, open):
-		kept.free()
-		h.refuse()
+	cost, as := h.observer.request(h.size, h.announced)
+	if as == fatal {
+		h.end()
 		return
-	default:
-		kept.refused, kept.why = http.StatusServiceUnavailable, "no memory for another request like this; try again"
-		h.refused()
 	}
-	kept.last = last
-	h.requests.begin(h.stream, kept, h.acquired)
-	h.acquired = 0
-}
-
-// fits reports whether the connection may have so much more.
-func (h *http2) fits(cost int) bool {
-	return cost <= requestCost || h.requests.cost()+cost <= max(connMemory, requestCost+headCopies*2*h.maxHead)
-}
-
-// endTrailers acquires what trailers cost, which net/http keeps with their request. Where there is
-// no memory, or they are larger than a head may be, the connection ends.
-func (h *http2) endTrailers() {
-	i, cost := h.requests.find(h.stream), costOf(h.size+announcedCost*h.announced)
+	kept := newHead()
 	switch {
-	case h.size > h.maxHead, i >= 0 && !(h.fits(cost) && resize(h.requests.memory, &h.acquired, cost)):
-		h.refuse()
-	case i >= 0:
-		h.requests.open[i].cost += h.acquired
-		h.acquired = 0
+	case as == taken && h.size > h.maxHead:
+		as = tooLarge
+	case as == taken:
+		kept.fields = append(kept.fields, *h.fields...)
 	}
+	h.requests.begin(h.stream, cost, request2{head: kept, as: as, last: last})
 }
 
-// grow acquires what the largest head costs, once a block is over smallHead with the frame that has
-// begun. It reports false where there is no memory.
-func (h *http2) grow() bool {
-	return h.acquired > 0 || len(h.block)+h.frame.length() <= smallHead || resize(h.requests.memory, &h.acquired, headCopies*h.maxHead)
+// endTrailers has the block be the trailers of its stream's request. They are no larger than a head.
+func (h *http2) endTrailers() {
+	i := h.requests.find(h.stream)
+	if h.size > h.maxHead {
+		h.end()
+	} else if i >= 0 {
+		cost, ok := h.observer.trailers(h.size, h.announced)
+		if h.requests.open[i].cost += cost; !ok {
+			h.end()
+		}
+	}
 }

@@ -174,7 +174,7 @@ func TestKeyExchangeGroup(t *testing.T) {
 	}
 	var json strings.Builder
 	j := jsonWriter{newWriter(&json)}
-	j.tls(&tls.ConnectionState{Version: tls.VersionTLS12})
+	writeTLS(j, &tls.ConnectionState{Version: tls.VersionTLS12})
 	j.Flush()
 	if strings.Contains(json.String(), "keyExchangeGroup") {
 		t.Error(&json)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"bufio"
 	"bytes"
 	"fmt"
@@ -226,21 +227,43 @@ func load(tb testing.TB, addr, request string, conns, streams int) (stop func() 
 const testHead = 64 << 10
 
 func testLimits() *limits {
-	l, err := newLimits(testHead, 0, nil)
+	l, err := newLimits(limitsConfig{head: testHead, headCopies: headCopies, idle: idleTimeout + headTimeout})
 	if err != nil {
 		panic(err)
 	}
 	return l
 }
 
-// newTestHTTP2 returns a feed within l, of no connection.
-func newTestHTTP2(l *limits) *http2 { return newHTTP2(l) }
+// newTestServer returns a server of no http.Server, with m to acquire from.
+func newTestServer(m memory) *server {
+	s := &server{options: options{memory: m, refused: func(refusal) {}}, headTimeout: headTimeout, writeTimeout: responseTimeout,
+		maxHead: testHead, maxOpen: maxStreams}
+	s.handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	return s
+}
+
+// newTestHTTP2 returns a tracker of no connection, with m to acquire from.
+func newTestHTTP2(m memory) *http2 {
+	a := newTestServer(m).account()
+	return newHTTP2(testHead, m != nil, &a)
+}
+
+// serveTest has srv serve ln as main does, or else as net/http alone, with the same limits.
+func serveTest(srv *http.Server, ln net.Listener, config *tls.Config, ours bool) error {
+	if ours {
+		return serveOn(srv, ln, config, testLimits())
+	}
+	if config != nil {
+		ln = tls.NewListener(ln, config)
+	}
+	srv.MaxHeaderBytes = 2*testHead - http2Slack
+	srv.HTTP2.MaxReadFrameSize, srv.HTTP2.MaxDecoderHeaderTableSize = maxFrame, tableSize
+	boundFields(srv)
+	return srv.Serve(ln)
+}
 
 // newTestConn returns a conn of nc alone.
-func newTestConn(nc halfCloser) *conn {
-	l := testLimits()
-	return newConn(nc, take(l.slots, nc), l, nil)
-}
+func newTestConn(nc halfCloser) *conn { return newConn(nc, newTestServer(nil)) }
 
 // bothEnds returns the client's and the server's end of a new connection to ln, which are closed at the end.
 func bothEnds(tb testing.TB, ln net.Listener) (client, server net.Conn) {

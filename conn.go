@@ -13,27 +13,15 @@ import (
 	"time"
 )
 
-// This file holds the connection that net/http reads from. A feed follows what passes,
+// This file holds the connection that net/http reads from. A tracker follows what passes,
 // and keeps what net/http doesn't.
 
-// A feed follows one version of HTTP in what a client sends.
-type feed interface {
+// A tracker follows one version of HTTP in what a client sends.
+type tracker interface {
 	// feed takes received bytes from src, and puts what net/http is to read for them
 	// into dst. It returns how many it took and put.
 	// An error comes after all that is to be put.
 	feed(dst, src []byte) (nDst, nSrc int, err error)
-
-	// take returns the head of r as it arrived, or nil where it isn't known. It is to
-	// be called once for each request, before anything else is done with it.
-	take(r *http.Request) *head
-
-	// headSize returns how much has come of the head that no handler has yet, as
-	// limits.head counts.
-	headSize() int
-
-	// firstLine returns a copy of as much as has come of the first line of the request
-	// that no handler has yet, and as the log takes, or nil where it isn't known.
-	firstLine() []byte
 
 	// none notes that net/http has no request under way.
 	none()
@@ -42,30 +30,30 @@ type feed interface {
 	close()
 }
 
-// A conn has a feed follow what net/http reads from it.
+// A conn has a tracker follow what net/http reads from it.
 type conn struct {
 	*thriftyConn
-	limits  *limits
-	slot    *slot
-	tls     *tls.ConnectionState                          // of one that agreed on HTTP/2; else nil
-	refused func(peer net.Addr, firstLine, answer []byte) // is told what net/http answers without a handler; nil over HTTP/2
+	of     *server
+	closed <-chan struct{}      // once somebody else has closed the connection; may be nil
+	tls    *tls.ConnectionState // of one that agreed on HTTP/2; else nil
 
 	rest      []byte      // received, not yet handed on; net/http never has two Reads under way
-	answered  bool        // admit has answered: net/http gets nothing more
+	silent    bool        // net/http's answers are not told: it has none, or the client has had ours
+	answered  bool        // refuse has answered: net/http gets nothing more
 	received  int         // bytes, since others ran
-	http2     *http2      // the feed, over HTTP/2
 	ahead     []byte      // over HTTP/2: what rest is received into
 	writing   sync.Mutex  // over HTTP/2: held by a Write
 	writeFrom time.Time   // over HTTP/2: when the deadline of Writes was set; one is under way at most
 	reads     int         // over HTTP/2: since no Write was under way
-	awaited   int         // over HTTP/2: the frame or block that has until headTimeout to be whole, or 0
+	awaited   int         // over HTTP/2: the frame or block that has headTimeout to be whole, or 0
 	preface   string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled   atomic.Bool // a handler has had the request that is answered
 
-	mu       sync.Mutex // guards the following: net/http may read while a handler runs
-	feed     feed
-	acquired int // over HTTP/1: bytes of limits.memory
-	closed   bool
+	mu      sync.Mutex // guards the following: net/http may read while a handler runs
+	http1   *http1
+	http2   *http2 // or nil; then Reads and Writes know it without mu, once they had the preface
+	account account
+	isDone  bool
 }
 
 // preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
@@ -76,8 +64,24 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // frame, and then for the rest.
 const aheadBytes = 2 << 10
 
-func newConn(nc halfCloser, s *slot, l *limits, refused func(peer net.Addr, firstLine, answer []byte)) *conn {
-	return &conn{thriftyConn: newThriftyConn(nc), slot: s, limits: l, refused: refused, preface: preface, feed: new(http1)}
+// newConn returns a conn of s over nc.
+func newConn(nc halfCloser, s *server) *conn {
+	c := &conn{thriftyConn: newThriftyConn(nc), of: s, preface: preface, http1: new(http1), account: s.account()}
+	if s.options.closed != nil {
+		c.closed = s.options.closed(nc)
+	}
+	return c
+}
+
+// NetConn returns the connection below, as a tls.Conn's does.
+func (c *conn) NetConn() net.Conn { return c.halfCloser }
+
+// tracker returns what follows the connection. c.mu is to be held.
+func (c *conn) tracker() tracker {
+	if c.http2 != nil {
+		return c.http2
+	}
+	return c.http1
 }
 
 // Read returns what is due.
@@ -101,12 +105,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		into := p
 		if c.http2 != nil && len(p) > c.http2.passing {
-			into = c.ahead // the feed may put more into p than it takes
+			into = c.ahead // the tracker may put more into p than it takes
 		}
 		if c.http2 != nil {
 			c.awaitBlock()
 		}
-		n, err = c.receive(into)
+		n, err = c.thriftyConn.Read(into)
+		c.yield(n)
 		if n == 0 && err != nil {
 			return 0, err
 		}
@@ -117,14 +122,6 @@ func (c *conn) Read(p []byte) (int, error) {
 // yieldBytes is how much is received between two times that others run. A client that sends without
 // a pause would have a processor for 10 ms on end, and hundreds would have others wait for seconds.
 const yieldBytes = 4 << 10
-
-// receive reads what the client sends.
-func (c *conn) receive(p []byte) (int, error) {
-	n, err := c.thriftyConn.Read(p)
-	c.slot.noteRead(n)
-	c.yield(n)
-	return n, err
-}
 
 // yield has others run after n bytes more, if it is time.
 func (c *conn) yield(n int) {
@@ -137,11 +134,12 @@ func (c *conn) yield(n int) {
 // handOn hands on to p what is received and due.
 func (c *conn) handOn(p []byte) (int, error) {
 	c.mu.Lock()
-	n, taken, err := c.feed.feed(p, c.rest)
-	size := c.feed.headSize()
-	decoded := 0
+	n, taken, err := c.tracker().feed(p, c.rest)
+	size, decoded := 0, 0
 	if c.http2 != nil {
 		decoded, c.http2.decoded = c.http2.decoded, 0
+	} else {
+		size = c.http1.headSize()
 	}
 	c.mu.Unlock()
 	c.yield(decoded)
@@ -150,10 +148,10 @@ func (c *conn) handOn(p []byte) (int, error) {
 		c.rest = bytes.Clone(c.rest) // it may be in p
 	}
 	if err != nil {
-		// The feed has the connection end. One that was ended for want of memory came again
+		// The tracker has the connection end. One that was ended for want of memory came again
 		// at once, and to take it up again and again left no time for others.
 		select {
-		case <-c.slot.left:
+		case <-c.closed:
 		case <-time.After(endTime):
 		}
 		return n, err
@@ -173,18 +171,17 @@ func (c *conn) handOn(p []byte) (int, error) {
 	return n, err
 }
 
-// Close releases what the connection has of what is shared.
+// Close releases what the connection has acquired.
 func (c *conn) Close() error {
 	c.mu.Lock()
-	c.closed = true
-	c.release()
-	c.feed.close()
+	c.isDone = true
+	c.account.resize(0)
+	c.tracker().close()
 	c.mu.Unlock()
-	defer c.slot.Close()
 	return c.thriftyConn.Close()
 }
 
-// endTime is how long a connection is kept that the feed ends, unless net/http ends it.
+// endTime is how long a connection is kept that the tracker ends, unless net/http ends it.
 const endTime = time.Second
 
 // maxUnanswered is how often net/http may read while a Write is under way. It reads once or twice
@@ -208,8 +205,8 @@ func (c *conn) awaitWrite() {
 func (c *conn) awaitBlock() {
 	var awaited int
 	var late time.Time
-	if c.http2.inBlock() {
-		awaited, late = c.http2.whole+1, time.Now().Add(headTimeout)
+	if c.of.headTimeout > 0 && c.http2.inBlock() {
+		awaited, late = c.http2.whole+1, time.Now().Add(c.of.headTimeout)
 	}
 	if awaited != c.awaited {
 		c.awaited = awaited
@@ -223,19 +220,18 @@ func (c *conn) awaitHTTP2(p []byte) error {
 	after, ok := strings.CutPrefix(c.preface, string(p))
 	switch {
 	case !ok && c.tls != nil:
-		c.refused = nil // no answer reaches the client
+		c.silent = true // no answer reaches the client
 		c.Close()
 		return net.ErrClosed
 	case !ok:
 		after = ""
 	case after == "":
 		c.mu.Lock()
-		c.http2 = newHTTP2(c.limits)
-		c.feed = c.http2
+		c.http2 = newHTTP2(c.account.maxHead, c.account.memory != nil, &c.account)
 		c.mu.Unlock()
-		c.slot.note(begun, time.Now()) // its first request is yet to come
+		c.of.noteState(c, http.StateNew) // its first request is yet to come
 		c.ahead = make([]byte, aheadBytes)
-		c.refused = nil // HTTP/2 refuses in frames
+		c.silent = true // HTTP/2 refuses in frames
 	}
 	c.preface = after
 	return nil
@@ -249,7 +245,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.writing.Unlock()
 		return n, err
 	}
-	if c.refused != nil && !c.handled.Load() {
+	if !c.silent && !c.handled.Load() {
 		c.tellRefused(p)
 	}
 	return c.thriftyConn.Write(p)
@@ -264,9 +260,9 @@ func (c *conn) Write(p []byte) (int, error) {
 //go:noinline
 func (c *conn) noteFrames(p []byte) {
 	now := time.Now()
-	if now.Sub(c.writeFrom) >= time.Second { // as a thriftyConn
+	if late := c.of.writeTimeout; late > 0 && now.Sub(c.writeFrom) >= min(time.Second, late/2) { // as a thriftyConn
 		c.writeFrom = now
-		c.halfCloser.SetWriteDeadline(now.Add(responseTimeout))
+		c.halfCloser.SetWriteDeadline(now.Add(late))
 	}
 	c.mu.Lock()
 	c.http2.requests.follow(p)
@@ -279,10 +275,5 @@ func (c *conn) noteFrames(p []byte) {
 	}
 }
 
-// tellRefused tells of answer, which no handler gave.
-func (c *conn) tellRefused(answer []byte) {
-	c.mu.Lock()
-	line := c.feed.firstLine()
-	c.mu.Unlock()
-	c.refused(c.RemoteAddr(), line, answer)
-}
+// CloseWrite lets the client read what it was answered. net/http closes the connection next.
+func (c *conn) CloseWrite() error { return linger(c.thriftyConn) }

@@ -20,9 +20,16 @@ func TestIdleMemory(t *testing.T) {
 	const conns, size = 24, 1 << 15
 	config := &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, NextProtos: []string{"h2", "http/1.1"}}
 	large := strings.Repeat("a", size)
-	measure := func(ln net.Listener, useTLS, http2 bool) int {
-		srv := newServer(newHandler("local"), testLimits())
-		go srv.Serve(ln)
+	measure := func(ours, useTLS, http2 bool) int {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, over := newServer(newHandler("local"), testHead, testLimits()), (*tls.Config)(nil)
+		if useTLS {
+			over = config
+		}
+		go serveTest(srv, ln, over, ours)
 		defer srv.Close()
 		before := heapBytes()
 		for range conns {
@@ -50,23 +57,13 @@ func TestIdleMemory(t *testing.T) {
 		}
 		return (heapBytes() - before) / conns
 	}
-	listen := func() net.Listener {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ln
-	}
 	for _, kind := range []struct {
 		name          string
 		useTLS, http2 bool
 		most          int // over TLS the two vary by some KB, for crypto/tls sizes its buffers by what one read brings
 	}{{"HTTP/1", false, false, 1 << 10}, {"HTTP/1 over TLS", true, false, 6 << 10}, {"HTTP/2", false, true, 8 << 10}, {"HTTP/2 over TLS", true, true, 16 << 10}} {
 		holdMore(t, kind.name, kind.most, func() int {
-			if kind.useTLS {
-				return measure(newListener(listen(), config, testLimits()), true, kind.http2) - measure(tls.NewListener(listen(), config), true, kind.http2)
-			}
-			return measure(newListener(listen(), nil, testLimits()), false, kind.http2) - measure(listen(), false, kind.http2)
+			return measure(true, kind.useTLS, kind.http2) - measure(false, kind.useTLS, kind.http2)
 		})
 	}
 }
@@ -119,7 +116,7 @@ func TestEndAfterRest(t *testing.T) {
 	if n, err := c.Read(p); string(p[:n]) != forged || err != nil {
 		t.Fatalf("%q, %v", p[:n], err)
 	}
-	c.feed = &http1{phase: lost}
+	c.http1 = &http1{phase: lost}
 	clear(p) // is the caller's again
 	if n, err := c.Read(p); string(p[:n]) != forged || err != nil {
 		t.Fatalf("%q, %v", p[:n], err)
@@ -156,7 +153,9 @@ func TestEnd(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, begin := newTestConn(newScript(http2Start+frameOf(0xbe, 0, 0, strings.Repeat("a", maxFrame+1))+request(1), cuts["whole"])), time.Now()
 			if leave {
-				time.AfterFunc(want, func() { c.slot.Close() })
+				closed := make(chan struct{})
+				c.closed = closed
+				time.AfterFunc(want, func() { close(closed) })
 			}
 			io.ReadFull(c, make([]byte, len(preface)))
 			if _, err := io.Copy(io.Discard, struct{ io.Reader }{c}); err != nil || time.Since(begin) != want {
@@ -198,11 +197,10 @@ func TestHeadsWaitForHandlers(t *testing.T) {
 		c := newTestConn(newScript(http2Start+request(1)+reset(1)+request(3), cuts["whole"]))
 		io.ReadFull(c, make([]byte, len(preface)))
 		io.CopyN(io.Discard, c, int64(len(http2Start+request(1)+reset(1)+request(3))))
-		noteState(c, http.StateIdle)
+		c.of.noteState(c, http.StateIdle)
 		time.Sleep(time.Minute)
-		noteState(c, http.StateIdle)
-		r := marked(2)
-		if h := takeHead(r.WithContext(withConn(t.Context(), c))); h == nil {
+		c.of.noteState(c, http.StateIdle)
+		if c.take(marked(2)).head == nil {
 			t.Error("a head is gone")
 		}
 		c.Close()

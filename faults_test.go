@@ -52,7 +52,7 @@ func TestNoFileDescriptors(t *testing.T) {
 	for range 200 {
 		p.dial()
 	}
-	p.waitLog(`limits\.go:\d+\] \d+ connections were closed to make room for others\n`)
+	p.waitLog(`tally\.go:\d+\] \d+ connections were closed to make room for others\n`)
 	for range 10 {
 		if res, _ := p.get("/hello"); res.StatusCode != 200 {
 			t.Errorf("status %d", res.StatusCode)

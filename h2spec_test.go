@@ -42,16 +42,10 @@ func TestH2spec(t *testing.T) {
 		if i >= 2 {
 			over = config
 		}
-		switch {
-		case i%2 == 0:
-			ln = newListener(ln, over, testLimits())
-		case over != nil:
-			ln = tls.NewListener(ln, over)
-		}
-		srv := newServer(newHandler("none"), testLimits())
+		srv := newServer(newHandler("none"), testHead, testLimits())
 		srv.ErrorLog.SetOutput(io.Discard)
 		defer srv.Close()
-		go srv.Serve(ln)
+		go serveTest(srv, ln, over, i%2 == 0)
 		servers.Go(func() {
 			outcomes[i] = runH2spec(t, binary, addr, over != nil)
 		})

@@ -2,8 +2,8 @@ package main
 
 import (
 	"io"
-	"log"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"strings"
@@ -13,63 +13,7 @@ import (
 	"github.com/golang/glog"
 )
 
-// This file holds the http.Server with its limits, and who answers what.
-
-// What a client may take of the server's time and memory.
-const (
-	headTimeout     = 10 * time.Second  // to send the head, or to agree on TLS
-	requestTimeout  = 30 * time.Second  // to send the whole request
-	responseTimeout = 30 * time.Second  // to take the response
-	idleTimeout     = 120 * time.Second // between requests
-)
-
-// http2Slack is what net/http takes over HTTP/2 beyond MaxHeaderBytes.
-const http2Slack = 10 * fieldCost
-
-// How much net/http takes of the bodies on a connection of HTTP/2 before a handler reads them,
-// which may be never, in bytes.
-const (
-	bodyWindow        = 512 << 10
-	boundedBodyWindow = 64 << 10 // within a GOMEMLIMIT: the least that net/http knows
-)
-
-// newServer returns a server of h within the limits above and l, for HTTP/1 and HTTP/2,
-// the latter by prior knowledge too. It is to serve a newListener.
-func newServer(h *handler, l *limits) *http.Server {
-	window := bodyWindow
-	if l.bounded {
-		window = boundedBodyWindow
-	}
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headTimeout,
-		WriteTimeout:      responseTimeout,
-		MaxHeaderBytes:    2*l.head + markerSize - http2Slack, // for the handler to refuse over HTTP/2; over HTTP/1 the conn does
-		ErrorLog:          log.New(logWriter{}, "", 0),
-		Protocols:         new(http.Protocols),
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:      l.streams,
-			MaxReadFrameSize:          maxFrame,
-			MaxDecoderHeaderTableSize: tableSize,
-
-			MaxReceiveBufferPerConnection: window,
-			MaxReceiveBufferPerStream:     window,
-		},
-
-		ConnContext: withConn,
-		ConnState:   noteState,
-
-		// OPTIONS * is for our handler as well, so that it gets into the log.
-		DisableGeneralOptionsHandler: true,
-	}
-	boundFields(srv)
-	srv.Protocols.SetHTTP1(true)
-	srv.Protocols.SetHTTP2(true)
-	srv.Protocols.SetUnencryptedHTTP2(true)
-	withoutIdleTimer(srv)
-	srv.ReadTimeout, srv.IdleTimeout = requestTimeout, idleTimeout
-	return srv
-}
+// This file holds who answers what.
 
 const (
 	helloPath   = "/hello"
@@ -106,15 +50,11 @@ func newHandler(access string) *handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.inFlight.Add(1)
 	defer h.inFlight.Add(-1)
-	rec := &recorder{ResponseWriter: w, head: takeHead(r)}
-	if h.stopping.Load() || rec.head != nil && rec.head.last {
+	rec := &recorder{ResponseWriter: w, head: headOf(r)}
+	if h.stopping.Load() {
 		w.Header().Set("Connection", "close") // over HTTP/2, net/http makes it a GOAWAY
 	}
-	r.Trailer = nil // what is announced, in 80 times its size
-	defer func() {
-		rec.head.replaceIn(r)
-		freeHead(r, rec.head)
-	}()
+	defer dropCopies(r, rec.head)
 	if glog.V(4) {
 		logHead(r, rec.head.orView(r))
 	}
@@ -122,11 +62,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer rec.log(r, time.Now()) // after a panic too
 	}
 	switch p := r.URL.Path; {
-	case rec.head != nil && rec.head.refused != 0:
-		if rec.head.refused == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", "1")
-		}
-		http.Error(rec, rec.head.why, rec.head.refused)
 	case !strings.HasPrefix(p, "/"): // such as *, which ServeMux would answer itself
 		notFound(rec, r)
 	case isHello(p) || isHello(path.Clean(p)): // ServeMux would redirect from some, and hide what arrived
@@ -160,4 +95,23 @@ func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "not found; try /hello, /healthz or /debug/pprof/", http.StatusNotFound)
+}
+
+// largeHead is the size from which on a request keeps no copies of its head, in bytes.
+const largeHead = 4 << 10
+
+// dropCopies has r hold no copy of h, if that is large, but what the log says of it: net/http holds
+// r until the client has taken the whole answer.
+func dropCopies(r *http.Request, h *head) {
+	if h == nil || h.size() <= largeHead {
+		return
+	}
+	agent := r.UserAgent()
+	r.Header = http.Header{"User-Agent": {strings.Clone(agent[:min(len(agent), maxLoggedAgent)])}}
+	r.URL = new(url.URL)
+	for _, f := range h.fields {
+		if f.name == ":path" {
+			r.RequestURI = f.value
+		}
+	}
 }

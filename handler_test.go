@@ -22,12 +22,14 @@ import (
 // testServer serves h as main does, on a free port, and returns its address.
 func testServer(t *testing.T, h *handler) string {
 	t.Helper()
-	ts := httptest.NewUnstartedServer(nil)
-	ts.Config = newServer(h, testLimits())
-	ts.Listener = newListener(ts.Listener, nil, testLimits())
-	ts.Start()
-	t.Cleanup(ts.Close)
-	return ts.Listener.Addr().String()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := newServer(h, testHead, testLimits())
+	t.Cleanup(func() { srv.Close() })
+	go serveTest(srv, ln, nil, true)
+	return ln.Addr().String()
 }
 
 func TestPaths(t *testing.T) {
@@ -176,7 +178,7 @@ func TestManyFields(t *testing.T) {
 	got := p.await(1, 3, 5)
 	for stream, want := range map[int]string{
 		1: shown4 + strings.Repeat("a: \n", most),
-		3: tooLarge,
+		3: tooLargeLine,
 		5: shown4 + "trailer: " + names[:4000] + "\n",
 	} {
 		if got[stream] != want {
@@ -207,7 +209,7 @@ func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	h := newHandler("local")
 	h.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
-	srv := newServer(h, testLimits())
+	srv := newServer(h, testHead, testLimits())
 	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "main.logWriter" {
 		t.Errorf("net/http logs to %s", got)
 	}
@@ -240,7 +242,9 @@ func TestAnnouncedTrailers(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Trailer = http.Header{"A": nil}
-	newHandler("none").ServeHTTP(&responseWriter{make(http.Header)}, r)
+	c := newTestConn(peer{})
+	r = r.WithContext(c.of.withConn(r.Context(), c))
+	c.of.ServeHTTP(&responseWriter{make(http.Header)}, r)
 	if r.Trailer != nil {
 		t.Error("it is")
 	}
@@ -250,17 +254,17 @@ func TestAnnouncedTrailers(t *testing.T) {
 func TestEndWithOpenStream(t *testing.T) {
 	t.Parallel()
 	l := testLimits()
-	srv, conns := newServer(newHandler("none"), l), make(chan weak.Pointer[conn], 1)
+	srv, conns := newServer(newHandler("none"), testHead, l), make(chan weak.Pointer[conn], 1)
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		conns <- weak.Make(connOf(nc))
-		return withConn(ctx, nc)
+		return ctx
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer srv.Close()
-	go srv.Serve(newListener(ln, nil, l))
+	go serveOn(srv, ln, nil, l)
 	p := newHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
 	p.send(http2NoWindow+request(1), cuts["whole"])
 	if !p.awaitHead(1) {
@@ -282,7 +286,7 @@ func servePipe(t *testing.T) (client net.Conn) {
 	clients := make(stage, 1)
 	clients <- halfClosingPipe{server}
 	t.Cleanup(func() { close(clients) })
-	go newServer(newHandler("none"), testLimits()).Serve(newListener(clients, nil, testLimits()))
+	go serveTest(newServer(newHandler("none"), testHead, testLimits()), clients, nil, true)
 	return client
 }
 

@@ -45,8 +45,8 @@ func TestHelloJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(newHandler("local"), testLimits())
-	go srv.Serve(newListener(ln, &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, testLimits()))
+	srv := newServer(newHandler("local"), testHead, testLimits())
+	go serveOn(srv, ln, &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, testLimits())
 	defer srv.Close()
 	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "example.com",
 		NextProtos: []string{"http/1.1"}, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}})
@@ -97,7 +97,7 @@ func TestHeadIsOf(t *testing.T) {
 		"HEAD /hello HTTP/1.1\nx: a\n": false,
 	} {
 		h := head{text: []byte(text)}
-		if got := h.isOf(r); got != want {
+		if got := isOf(h.text, r); got != want {
 			t.Errorf("%q as the head of GET /hello HTTP/1.1: %v", text, got)
 		}
 	}
@@ -114,15 +114,16 @@ func TestRequestIsLetGo(t *testing.T) {
 	}{
 		"small":     {[]coded{literal("x", "1")}, 404, 2},
 		"large":     {[]coded{literal("x", strings.Repeat("a", smallHead))}, 404, 1},
-		"refused":   {slices.Repeat([]coded{indexed(16)}, 200), 503, 1},
-		"too large": {slices.Repeat([]coded{literal("x", long[:15000])}, 5), 431, 1},
+		"refused":   {slices.Repeat([]coded{indexed(16)}, 200), 503, 0},
+		"too large": {slices.Repeat([]coded{literal("x", long[:15000])}, 5), 431, 0},
 	} {
 		c := newTestConn(newScript("", cuts["whole"]))
-		h := newTestHTTP2(c.limits)
-		c.feed = h
 		if test.status == 503 {
-			h.requests.memory = semaphore.NewWeighted(0)
+			c.account.memory = semaphore.NewWeighted(0)
 		}
+		h := newHTTP2(testHead, false, &c.account)
+		c.http2 = h
+		c.of.handler = newHandler("none")
 		h.feed(make([]byte, 1<<20), []byte(cutIntoFrames(1, 16000, block(asked4...)+block(test.fields...))))
 		r := httptest.NewRequest("GET", "/", nil)
 		r.ProtoMajor, r.URL.Path = 2, "/nothing"
@@ -130,9 +131,9 @@ func TestRequestIsLetGo(t *testing.T) {
 			r.Method, r.Host, r.RequestURI = long, long, long
 		}
 		r.Header = http.Header{"X": {"1"}, "User-Agent": {long}, markerKey: {markerValue(1)}}
-		r = r.WithContext(withConn(r.Context(), c))
+		r = r.WithContext(c.of.withConn(r.Context(), c))
 		w := httptest.NewRecorder()
-		newHandler("none").ServeHTTP(w, r)
+		c.of.ServeHTTP(w, r)
 		h.close()
 		held := len(r.Method) + len(r.Host) + len(r.RequestURI)
 		if agent := r.UserAgent(); test.left == 1 {
@@ -167,7 +168,7 @@ func TestJSON(t *testing.T) {
 	h := &head{fields: []field{{":method", "GET"}, {"x", string(runes)}, {"y", string(bytes)}, {"x", ""}}}
 	r := httptest.NewRequest("GET", "/\xe9", nil)
 	var b strings.Builder
-	h.writeJSON(&b, r, "host")
+	h.writeJSON(&b, r, func(jsonWriter) {})
 	var got struct {
 		Target     string
 		Headers    map[string][]string
@@ -186,8 +187,8 @@ func TestJSON(t *testing.T) {
 		t.Errorf("%s", b.String())
 	}
 	b.Reset()
-	(&head{}).writeJSON(&b, r, "host")
-	if !strings.Contains(b.String(), `"headers":{},"rawHeaders":[],`) || !json.Valid([]byte(b.String())) {
+	(&head{}).writeJSON(&b, r, func(jsonWriter) {})
+	if !strings.Contains(b.String(), `"headers":{},"rawHeaders":[]}`) || !json.Valid([]byte(b.String())) {
 		t.Errorf("%s", b.String())
 	}
 }
@@ -203,7 +204,7 @@ func TestJSONOrder(t *testing.T) {
 		fmt.Fprintf(&values, `,"%d"`, i)
 	}
 	var b strings.Builder
-	(&head{fields: fields}).writeJSON(&b, httptest.NewRequest("GET", "/", nil), "host")
+	(&head{fields: fields}).writeJSON(&b, httptest.NewRequest("GET", "/", nil), func(jsonWriter) {})
 	if want := `"headers":{` + names.String() + `"Y":[` + values.String()[1:] + "]}"; !strings.Contains(b.String(), want) {
 		t.Errorf("%s, want %s", b.String(), want)
 	}

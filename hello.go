@@ -31,7 +31,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		json   = prefersJSON(r.Header["Accept"])
 		query  = r.URL.RawQuery
 	)
-	rec.head.replaceIn(r)
+	dropCopies(r, rec.head)
 	// net/http counts the time to take the response from the end of the head. Over
 	// HTTP/2 it resets the stream then, even if there is no response yet.
 	if r.ContentLength != 0 {
@@ -49,7 +49,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(delay):
 		case <-r.Context().Done(): // the client went
 			panic(http.ErrAbortHandler) // or net/http would answer 200
-		case <-closingOf(r):
+		case <-closedOf(r):
 			panic(http.ErrAbortHandler)
 		}
 	}
@@ -64,7 +64,13 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(rec, err)
 	case json:
 		if rec.begin(status, jsonType, 0) {
-			shown.writeJSON(rec, r, h.hostname[0])
+			shown.writeJSON(rec, r, func(j jsonWriter) {
+				j.members(",", "remoteAddr", r.RemoteAddr, "hostname", h.hostname[0])
+				if r.TLS != nil {
+					j.WriteString(`,"tls":`)
+					writeTLS(j, r.TLS)
+				}
+			})
 		}
 	case rec.begin(status, textType, shown.textLen(r)):
 		shown.writeText(rec, r)

@@ -163,7 +163,7 @@ func (h *http1) headSize() int { return max(h.count, h.before) }
 // take returns the head of r, which net/http has just read, or nil where it isn't
 // known. It must be called once for each request, before its body is read.
 func (h *http1) take(r *http.Request) *head {
-	if h.phase != headRead || !h.head.isOf(r) {
+	if h.phase != headRead || !isOf(h.head.text, r) {
 		h.lose(lostBody)
 		return nil
 	}
@@ -188,6 +188,17 @@ func (h *http1) take(r *http.Request) *head {
 	return taken
 }
 
+// isOf reports whether text, of a head, begins with the request line of r.
+func isOf(text []byte, r *http.Request) bool {
+	for _, part := range [...]string{r.Method, " ", r.RequestURI, " ", r.Proto, "\n"} {
+		var ok bool
+		if text, ok = bytes.CutPrefix(text, []byte(part)); !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // none notes that a handler is done: a head may come next.
 func (h *http1) none() {
 	if h.phase == lostBody {
@@ -197,12 +208,14 @@ func (h *http1) none() {
 
 func (h *http1) close() { h.lose(lost) }
 
-// firstLine returns the first line of what net/http answers by itself, or what there
-// is of it, with empty lines that came before it. It is nil where it isn't known.
+// maxLine is how much is told of the first line, in bytes.
+const maxLine = 1000
+
+// firstLine returns the first line of what net/http answers by itself, or maxLine of it, with empty lines that came before it. It is nil where it isn't known.
 func (h *http1) firstLine() []byte {
 	if h.head == nil {
 		return nil
 	}
 	line, _, _ := bytes.Cut(h.head.text, []byte("\n"))
-	return append(h.empty[:len(h.empty):len(h.empty)], line[:min(len(line), maxLoggedLine)]...)
+	return append(h.empty[:len(h.empty):len(h.empty)], line[:min(len(line), maxLine)]...)
 }

@@ -28,24 +28,41 @@ type http2 struct {
 	size      int      // of its fields
 	announced int      // bytes of its fields Trailer
 	decoded   int      // bytes of fields, since others ran
-	acquired  int      // bytes of memory, for the block
 
-	maxHead    int // bytes, each field counted fieldCost longer than it is
-	maxStreams int
-	lastBlock  bool   // a request whose block is over maxFrame is its connection's last
-	refused    func() // is told of each request for which there is no memory
-	ended      bool   // net/http gets no more than what is to be handed on
+	maxHead   int  // bytes, each field counted fieldCost longer than it is
+	lastBlock bool // a request whose block is over maxFrame is its connection's last
+	ended     bool // net/http gets no more than what is to be handed on
 
 	requests requests // that are open
+	observer observer
 }
 
-// What requests cost of memory, in bytes.
+// An observer says what there is memory for. Sizes are in bytes, as heads are counted; announced
+// are those of fields Trailer.
+type observer interface {
+	// block is told that a header block may have so many bytes with the frame that comes, and of
+	// its end by 0. Where it reports false the connection ends.
+	block(size int) bool
+
+	// request is told of a request, and returns what it cost, for ended.
+	request(size, announced int) (cost int, as verdict)
+
+	// trailers is told of the trailers of an open request, and returns what they cost it. Where it
+	// reports false the connection ends.
+	trailers(size, announced int) (cost int, ok bool)
+
+	// ended is told of the end of a request, which cost so much.
+	ended(cost int)
+}
+
+// A verdict is what becomes of a request.
+type verdict int
+
 const (
-	freeRequests  = 2        // cost nothing while they are small: a slot stands for them
-	requestCost   = 32 << 10 // one beside them: net/http's buffers and a goroutine's stack
-	connMemory    = 18 << 20 // those of a connection together, but that one head may always come
-	announcedCost = 19       // each byte of Trailer counts that many more: net/http makes a map of it
-	maxAnnounced  = 64       // bytes of it that a refused request may hold
+	taken    verdict = iota
+	tooLarge         // to be refused, because of its head
+	noMemory         // to be refused
+	fatal            // the connection ends
 )
 
 // tableSize is what the client's header compression may have kept, in bytes.
@@ -55,12 +72,13 @@ const tableSize = 4096
 // asked what is taken (RFC 9113 section 4.2), and a marker.
 const maxFrame = 16<<10 + 128
 
-// newHTTP2 returns a feed within l.
-func newHTTP2(l *limits) *http2 {
-	h := &http2{maxHead: l.head, maxStreams: l.streams, lastBlock: l.bounded, refused: func() { l.refused.add(1) }}
-	h.requests.memory = l.memory
+// newHTTP2 returns a tracker of heads up to maxHead. With lastBlock a request whose header block is
+// over maxFrame is the last of its connection.
+func newHTTP2(maxHead int, lastBlock bool, o observer) *http2 {
+	h := &http2{maxHead: maxHead, lastBlock: lastBlock, observer: o}
+	h.requests.observer = o
 	h.decoder = hpack.NewDecoder(tableSize, h.keep)
-	h.decoder.SetMaxStringLength(2*l.head + markerSize) // as net/http
+	h.decoder.SetMaxStringLength(2*maxHead + markerSize) // as net/http
 	return h
 }
 
@@ -110,8 +128,8 @@ func (h *http2) gather(p []byte) (n int) {
 			h.passing = h.frame.length()
 			h.handOn()
 			return n
-		case !h.grow():
-			h.refuse()
+		case !h.observer.block(len(h.block) + h.frame.length()):
+			h.end()
 			return n
 		}
 	}
@@ -127,9 +145,8 @@ func (h *http2) gather(p []byte) (n int) {
 	return n + in
 }
 
-// refuse ends the connection for want of memory.
-func (h *http2) refuse() {
-	h.refused()
+// end ends the connection before the frame.
+func (h *http2) end() {
 	h.frame = nil
 	h.stop()
 }
@@ -159,7 +176,7 @@ func (h *http2) lose() {
 // stop has the connection end.
 func (h *http2) stop() {
 	h.block, h.ended = nil, true
-	resize(h.requests.memory, &h.acquired, 0)
+	h.observer.block(0)
 }
 
 // inBlock reports whether a header block has begun, or the header of a frame, and not ended.
@@ -173,12 +190,6 @@ func (h *http2) close() {
 	h.requests.close()
 }
 
-func (h *http2) take(r *http.Request) *head { return h.requests.take(r) }
+func (h *http2) take(r *http.Request) request2 { return h.requests.take(r) }
 
 func (h *http2) none() { h.requests.none() }
-
-// headSize returns nothing: over HTTP/2 net/http bounds what it takes.
-func (h *http2) headSize() int { return 0 }
-
-// firstLine returns nothing: over HTTP/2 net/http refuses in frames.
-func (h *http2) firstLine() []byte { return nil }

@@ -103,7 +103,7 @@ var asked4 = []coded{indexed(6), literalOf(4, "/hello"), indexed(2), literalOf(1
 
 const shown4 = "GET /hello HTTP/2.0\n:scheme: http\n:path: /hello\n:method: GET\n:authority: test\n"
 
-const tooLarge = "431 request head over 65536 bytes, each field counted 32 longer than it is\n"
+const tooLargeLine = "431 request head over 65536 bytes, each field counted 32 longer than it is\n"
 
 // An http2Peer talks HTTP/2 to a server in frames.
 type http2Peer struct {
@@ -256,20 +256,20 @@ var http2Corpus = []struct {
 		map[int]string{1: "refused", 3: shown4 + "z: 2\n"}},
 
 	{"a head at the limit", cutIntoFrames(1, 16000, nearLimit(0)) + request(3), map[int]string{1: shownNearLimit(0), 3: shown4}},
-	{"a head one byte over the limit", cutIntoFrames(1, 16000, nearLimit(-1)) + request(3), map[int]string{1: tooLarge, 3: shown4}},
-	{"a head of twice the limit", cutIntoFrames(1, 16000, nearLimit(-testHead)) + request(3), map[int]string{1: tooLarge, 3: shown4}},
+	{"a head one byte over the limit", cutIntoFrames(1, 16000, nearLimit(-1)) + request(3), map[int]string{1: tooLargeLine, 3: shown4}},
+	{"a head of twice the limit", cutIntoFrames(1, 16000, nearLimit(-testHead)) + request(3), map[int]string{1: tooLargeLine, 3: shown4}},
 	{"a head one byte over twice the limit", cutIntoFrames(1, 16000, nearLimit(-testHead-1)) + request(3), map[int]string{1: "refused", 3: shown4}},
 	{"a field longer than twice the limit", cutIntoFrames(1, 16000, nearLimit(-testHead-500)), map[int]string{0: "refused"}},
 	{"a head too large of many fields", request(1, added("x", "1")) + cutIntoFrames(3, 1000, block(asked4...)+strings.Repeat(block(indexed(62)), 3500)) + request(5, indexed(62)),
-		map[int]string{1: shown4 + "x: 1\n", 3: tooLarge, 5: shown4 + "x: 1\n"}},
+		map[int]string{1: shown4 + "x: 1\n", 3: tooLargeLine, 5: shown4 + "x: 1\n"}},
 	{"a head too large in Huffman's code", cutIntoFrames(1, 500, block(asked4...)+block(huffman(added("large", strings.Repeat("a", 120000))), added("x", "1"))) + request(3, indexed(62)),
-		map[int]string{1: tooLarge, 3: shown4 + "x: 1\n"}},
+		map[int]string{1: tooLargeLine, 3: shown4 + "x: 1\n"}},
 	{"a field too large for the table", request(1, added("x", "1")) + cutIntoFrames(3, 16000, block(asked4...)+block(added("large", strings.Repeat("a", 70000)))) + request(5, added("y", "2")) + request(7, indexed(62)),
-		map[int]string{1: shown4 + "x: 1\n", 3: tooLarge, 5: shown4 + "y: 2\n", 7: shown4 + "y: 2\n"}},
+		map[int]string{1: shown4 + "x: 1\n", 3: tooLargeLine, 5: shown4 + "y: 2\n", 7: shown4 + "y: 2\n"}},
 	{"a field that emptied the table", request(1, added("x", "1")) + cutIntoFrames(3, 16000, block(asked4...)+block(added("large", strings.Repeat("a", 70000)))) + request(5, indexed(62)),
 		map[int]string{0: "refused"}},
 	{"a head too large, and a body", frameOf(headersFrame, 0, 1, block(asked4...)) + strings.Repeat(frameOf(continuationFrame, 0, 1, block(literal("x", strings.Repeat("a", 16000)))), 6) +
-		frameOf(continuationFrame, endHeaders, 1) + frameOf(dataFrame, endStream, 1, strings.Repeat("a", 10000)) + request(3), map[int]string{1: tooLarge, 3: shown4}},
+		frameOf(continuationFrame, endHeaders, 1) + frameOf(dataFrame, endStream, 1, strings.Repeat("a", 10000)) + request(3), map[int]string{1: tooLargeLine, 3: shown4}},
 	{"a head at the limit with a last frame that is twice what is left", cutIntoFrames(1, len(nearLimit(10))/70, nearLimit(10)) + request(3),
 		map[int]string{1: shownNearLimit(10), 3: shown4}},
 
@@ -345,16 +345,10 @@ func serveHTTP2(tb testing.TB) (ours, stock string) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if name == ours {
-			ln = newListener(ln, nil, testLimits())
-		}
-		srv := newServer(newHandler("none"), testLimits())
-		if name == stock {
-			srv.MaxHeaderBytes -= markerSize // it gets none
-		}
+		srv := newServer(newHandler("none"), testHead, testLimits())
 		srv.ErrorLog.SetOutput(io.Discard)
 		tb.Cleanup(func() { srv.Close() })
-		go srv.Serve(ln)
+		go serveTest(srv, ln, nil, name == ours)
 	}
 	return ours, stock
 }
@@ -430,7 +424,7 @@ func TestHTTP2IdleMemory(t *testing.T) {
 func TestMarked(t *testing.T) {
 	head := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), "\x00\x00")
 	rest := frameOf(dataFrame, 0, 1, "body") + frameOf(headersFrame, endHeaders|endStream, 1, block(added("x", "trailer"))) + frameOf(0xbe, 0, 1)
-	h, dst := newTestHTTP2(testLimits()), make([]byte, 4096)
+	h, dst := newTestHTTP2(nil), make([]byte, 4096)
 	nDst, _, _ := h.feed(dst, []byte(head+rest))
 	want := frameOf(headersFrame, endHeaders|padded, 1, "\x02", block(asked4...), block(literal(marker, "1000000000000000001")), "\x00\x00") + rest
 	if got := string(dst[:nDst]); got != want {
@@ -441,7 +435,7 @@ func TestMarked(t *testing.T) {
 // What net/http won't take is not gathered for it.
 func TestFrameTooLarge(t *testing.T) {
 	for _, kind := range []byte{headersFrame, dataFrame} {
-		h, dst := newTestHTTP2(testLimits()), make([]byte, 100)
+		h, dst := newTestHTTP2(nil), make([]byte, 100)
 		src := frameOf(kind, endHeaders, 1, strings.Repeat("a", maxFrame+1))[:50]
 		if nDst, nSrc, _ := h.feed(dst, []byte(src)); nSrc != 50 || string(dst[:nDst]) != src {
 			t.Errorf("%d of 50 bytes are handed on: %q", nDst, dst[:nDst])
@@ -452,7 +446,7 @@ func TestFrameTooLarge(t *testing.T) {
 // Nor is a block gathered without end, of changes of the table's size, which net/http
 // doesn't count.
 func TestEndlessBlock(t *testing.T) {
-	h, dst := newTestHTTP2(testLimits()), make([]byte, 20000)
+	h, dst := newTestHTTP2(nil), make([]byte, 20000)
 	fragment := strings.Repeat("\x20", 16000)
 	h.feed(dst, []byte(frameOf(headersFrame, 0, 1, fragment)))
 	for i := range 3 * testHead / len(fragment) {
@@ -461,7 +455,7 @@ func TestEndlessBlock(t *testing.T) {
 			t.Fatalf("frame %d is not handed on", i)
 		}
 	}
-	if _, _, err := h.feed(dst, nil); err != io.EOF || len(h.block) > 0 || h.acquired > 0 {
+	if _, _, err := h.feed(dst, nil); err != io.EOF || len(h.block) > 0 || h.observer.(*account).acquired > 0 {
 		t.Errorf("%v, %d bytes are held", err, len(h.block))
 	}
 }
@@ -469,12 +463,12 @@ func TestEndlessBlock(t *testing.T) {
 // Nor is a head over the limit kept, of a small field referred to often.
 func TestHeadOverLimitIsNotKept(t *testing.T) {
 	for fields, want := range map[int]int{14: 1, 18: 0, 40: 0} {
-		h := newTestHTTP2(testLimits())
+		h := newTestHTTP2(nil)
 		dst := make([]byte, 100000)
 		h.feed(dst, []byte(request(1, added("x", strings.Repeat("a", 4000)))))
 		h.feed(dst, []byte(request(3, slices.Repeat([]coded{indexed(62)}, fields)...)))
 		one := h.requests.open[1]
-		if kept := len(one.head.fields); kept != want*(4+fields) || (one.head.refused == 431) != (want == 0) ||
+		if kept := len(one.head.fields); kept != want*(4+fields) || (one.as == tooLarge) != (want == 0) ||
 			(one.cost == headCopies*2*testHead) != (fields == 40) {
 			t.Errorf("%d times 4,000 bytes: %d fields kept, at a cost of %d", fields, kept, one.cost)
 		}

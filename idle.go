@@ -12,8 +12,13 @@ import (
 // the connection for IdleTimeout. Ours end by themselves.
 //
 // net/http sets HTTP/2 up when it first serves, and then takes IdleTimeout, or else ReadTimeout,
-// for the timer. So srv is to have neither yet.
-func withoutIdleTimer(srv *http.Server) { srv.Serve(nowhere{}) }
+// for the timer. So srv has neither then.
+func withoutIdleTimer(srv *http.Server) {
+	read, idle := srv.ReadTimeout, srv.IdleTimeout
+	srv.ReadTimeout, srv.IdleTimeout = 0, 0
+	srv.Serve(nowhere{})
+	srv.ReadTimeout, srv.IdleTimeout = read, idle
+}
 
 // Nowhere is a listener to which nobody comes.
 type nowhere struct{}

@@ -1,21 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // This file holds the JSON form of a request's head.
 
-// writeJSON writes the JSON form of r, whose head is h, to w in pieces.
-func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
+// writeJSON writes the JSON form of r, whose head is h, to w in pieces. The members that more writes
+// come last, each after a comma.
+func (h *head) writeJSON(w io.Writer, r *http.Request, more func(j jsonWriter)) {
 	j := jsonWriter{newWriter(w)}
 	j.members("{", "method", r.Method, "target", r.RequestURI, "proto", r.Proto, "host", r.Host)
 
@@ -47,11 +45,8 @@ func (h *head) writeJSON(w io.Writer, r *http.Request, hostname string) {
 		j.strings([]string{f.name, f.value})
 		separator = ","
 	}
-	j.members("],", "remoteAddr", r.RemoteAddr, "hostname", hostname)
-	if r.TLS != nil {
-		j.WriteString(`,"tls":`)
-		j.tls(r.TLS)
-	}
+	j.WriteByte(']')
+	more(j)
 	j.WriteString("}\n")
 	freeWriter(j.Writer)
 }
@@ -69,65 +64,6 @@ func sortedByName(fields []field) []int32 {
 	}
 	slices.SortFunc(sorted, func(a, b int32) int { return cmp.Or(strings.Compare(names[a], names[b]), int(a-b)) })
 	return sorted
-}
-
-// A jsonWriter writes strings as RFC 8259 has them.
-type jsonWriter struct{ *bufio.Writer }
-
-// members writes members of an object, names and values in turn, after before.
-func (j jsonWriter) members(before string, namesAndValues ...string) {
-	for i := 0; i < len(namesAndValues); i += 2 {
-		j.WriteString(before)
-		j.string(namesAndValues[i])
-		j.WriteByte(':')
-		j.string(namesAndValues[i+1])
-		before = ","
-	}
-}
-
-// strings writes an array.
-func (j jsonWriter) strings(values []string) {
-	j.WriteByte('[')
-	for i, value := range values {
-		if i > 0 {
-			j.WriteByte(',')
-		}
-		j.string(value)
-	}
-	j.WriteByte(']')
-}
-
-// string writes s, read as ISO-8859-1 if it isn't UTF-8.
-func (j jsonWriter) string(s string) {
-	latin1 := !utf8.ValidString(s)
-	j.WriteByte('"')
-	for s != "" {
-		n := 0 // bytes that stay as they are
-		for n < len(s) && s[n] >= ' ' && s[n] != '"' && s[n] != '\\' && (s[n] < utf8.RuneSelf || !latin1) {
-			n++
-		}
-		j.WriteString(s[:n])
-		s = s[n:]
-		part := s[:min(len(s), 64)] // for which the buffer mostly has room
-		s = s[len(part):]
-		b := j.AvailableBuffer()
-		for i := range len(part) {
-			switch c := part[i]; {
-			case c == '"' || c == '\\':
-				b = append(b, '\\', c)
-			case c == '\t': // the one control byte that net/http takes in a field
-				b = append(b, `\t`...)
-			case c < ' ':
-				b = fmt.Appendf(b, `\u%04x`, c)
-			case latin1 && c >= utf8.RuneSelf:
-				b = append(b, 0xc0|c>>6, 0x80|c&0x3f) // in UTF-8
-			default:
-				b = append(b, c)
-			}
-		}
-		j.Write(b)
-	}
-	j.WriteByte('"')
 }
 
 // all returns the fields of h.

@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"net"
+	"runtime"
+	"time"
+)
 
 // This file lets a client read its answer before the connection is closed.
 
@@ -11,14 +15,18 @@ const (
 	lingerBytes   = 64 << 20
 )
 
-// CloseWrite tells the client that the response is over, and then drops what it
-// still sends. net/http closes the connection next; with bytes unread, that would
-// reset it and could take the response from the client (RFC 9112 section 9.6).
-func (c *conn) CloseWrite() error {
-	err := c.thriftyConn.CloseWrite()
-	c.SetReadDeadline(time.Now().Add(lingerTimeout))
-	for buf, left := make([]byte, 4<<10), lingerBytes; left > 0; {
-		n, err := c.receive(buf)
+// linger tells the client of nc that the answer is over, and then drops what it still sends. The
+// connection is to be closed next; with bytes unread, that would reset it and could take the answer
+// from the client (RFC 9112 section 9.6). Others run after each read: a client may send without a
+// pause.
+func linger(nc net.Conn) error {
+	var err error
+	if hc, ok := nc.(interface{ CloseWrite() error }); ok {
+		err = hc.CloseWrite()
+	}
+	nc.SetReadDeadline(time.Now().Add(lingerTimeout))
+	for buf, left := make([]byte, 4<<10), lingerBytes; left > 0; runtime.Gosched() {
+		n, err := nc.Read(buf)
 		if err != nil {
 			break
 		}

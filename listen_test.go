@@ -27,7 +27,7 @@ func (w watched) Read(p []byte) (int, error) {
 func TestCloseDuringHandshake(t *testing.T) {
 	clients := make(stage)
 	defer close(clients)
-	l := newListener(clients, &tls.Config{}, testLimits())
+	l := newTLSListener(clients, &tls.Config{}, time.Minute, nil)
 	client, server := net.Pipe()
 	reading := make(chan struct{})
 	clients <- watched{server, sync.OnceFunc(func() { close(reading) })}
@@ -36,7 +36,7 @@ func TestCloseDuringHandshake(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept: %v", err)
 	}
-	client.SetReadDeadline(time.Now().Add(headTimeout / 2))
+	client.SetReadDeadline(time.Now().Add(time.Second*10))
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("a client in its handshake: %v", err)
 	}
@@ -55,12 +55,16 @@ func TestBuffers(t *testing.T) {
 		}
 		l := testLimits()
 		l.bounded = bounded
-		ln := newListener(tcp, nil, l)
+		ln := l.listener(tcp)
 		defer ln.Close()
 		_, c := bothEnds(t, ln)
-		onSocket(c.(*conn).slot.Conn, func(fd int) {
+		raw, err := slotOf(c).Conn.(syscall.Conn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) {
 			for buffer, want := range map[int]int{syscall.SO_RCVBUF: receiveBuffer, syscall.SO_SNDBUF: sendBuffer} {
-				size, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, buffer)
+				size, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, buffer)
 				if (size == 2*want) != bounded || err != nil {
 					t.Errorf("bounded: %v, a buffer of %d bytes, %v", bounded, size, err)
 				}

@@ -15,9 +15,9 @@ import (
 // This file holds who may ask for profiles under -pprof=local: whoever could attach a
 // debugger to the process.
 
-// refusal returns why r gets no profile, or "". The signs come first: a stranger may ask
+// denial returns why r gets no profile, or "". The signs come first: a stranger may ask
 // in a loop, and the kernel's tables, where they must be read, may be long.
-func refusal(r *http.Request) string {
+func denial(r *http.Request) string {
 	if why := strangerSign(r); why != "" || runtime.GOOS != "linux" {
 		return why
 	}

@@ -47,14 +47,12 @@ func run(args []string) int {
 		}()
 		tlsConfig = newTLSConfig(cert, *clientCert)
 	}
-	limits, err := newLimits(*maxHead, *maxConns, tlsConfig)
+	limits, err := newLimits(limitsConfig{conns: *maxConns, head: *maxHead, headCopies: headCopies,
+		tls: tlsConfig != nil, clientCert: *clientCert, idle: idleTimeout + headTimeout})
 	if err != nil {
 		return fail(2, "%v", err)
 	}
 	tuneCollector()
-	if limits.bounded {
-		afterCollections(newValve(limits.slots).check)
-	}
 	ln, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
@@ -101,10 +99,10 @@ func notifySignals() (stops, hangups chan os.Signal) {
 // ends it, and returns the exit status.
 func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.Signal) int {
 	h := newHandler(*pprofAccess)
-	srv := newServer(h, l)
+	srv := newServer(h, *maxHead, l)
 	failed := make(chan error, 1)
 	l.log()
-	go func() { failed <- srv.Serve(newListener(ln, tlsConfig, l)) }()
+	go func() { failed <- serveOn(srv, ln, tlsConfig, l) }()
 	scheme := "http"
 	if tlsConfig != nil {
 		scheme = "https"

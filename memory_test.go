@@ -66,7 +66,7 @@ func TestRequestsCost(t *testing.T) {
 	const all = 1 << 20
 	l := testLimits()
 	l.memory = semaphore.NewWeighted(all)
-	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
+	h, dst := newTestHTTP2(l.memory), make([]byte, 1<<20)
 	acquired := func(what string, want int) {
 		t.Helper()
 		if got := all - leftOf(l.memory, all); got != want {
@@ -85,7 +85,7 @@ func TestRequestsCost(t *testing.T) {
 	large := 3*requestCost + headCopies*h.size
 	acquired("and the rest of it", large)
 	for n := range uint64(5) {
-		h.requests.done(h.take(marked(n+1)), false)
+		h.requests.done(h.take(marked(n+1)).head, false)
 	}
 	acquired("while the answers aren't taken", large)
 	for _, stream := range []int{1, 3, 5} { // in single bytes
@@ -109,12 +109,12 @@ func TestResetRequests(t *testing.T) {
 		open int
 	}{
 		{"it is reset", func(h *http2) {}, 2},
-		{"its handler is done", func(h *http2) { h.requests.done(h.take(marked(1)), true) }, 1},
-		{"the handler of one that isn't reset is done", func(h *http2) { h.requests.done(h.take(marked(2)), false) }, 2},
+		{"its handler is done", func(h *http2) { h.requests.done(h.take(marked(1)).head, true) }, 1},
+		{"the handler of one that isn't reset is done", func(h *http2) { h.requests.done(h.take(marked(2)).head, false) }, 2},
 		{"net/http has none", func(h *http2) { h.none() }, 1},
 		{"net/http has none, with the last taken", func(h *http2) { h.take(marked(2)); h.none() }, 1},
 	} {
-		h := newTestHTTP2(testLimits())
+		h := newTestHTTP2(nil)
 		h.feed(make([]byte, 1000), []byte(request(1)+reset(1)+request(3)))
 		if test.do(h); len(h.requests.open) != test.open {
 			t.Errorf("when %s, %d requests are open, want %d", test.what, len(h.requests.open), test.open)
@@ -154,12 +154,11 @@ func TestStreamUsedTwice(t *testing.T) {
 
 // Second requests of a number can't pile up.
 func TestSecondRequestsEnd(t *testing.T) {
-	l := testLimits()
-	h, dst, n := newTestHTTP2(l), make([]byte, 1<<20), 0
+	h, dst, n := newTestHTTP2(nil), make([]byte, 1<<20), 0
 	for ; !h.ended && n < 1000; n++ {
 		h.feed(dst, []byte(request(1)))
 	}
-	if n != 2*l.streams+1 {
+	if n != 2*maxStreams+1 {
 		t.Errorf("the connection ends after %d", n)
 	}
 	h.close()
@@ -171,21 +170,21 @@ func TestMemoryOfOneConnection(t *testing.T) {
 	const all = 1 << 30
 	l := testLimits()
 	l.memory = semaphore.NewWeighted(all)
-	h, other := newTestHTTP2(l), newTestHTTP2(l)
-	take := func(h *http2, n int, fields ...coded) *head {
+	h, other := newTestHTTP2(l.memory), newTestHTTP2(l.memory)
+	take := func(h *http2, n int, fields ...coded) verdict {
 		h.feed(make([]byte, 1<<20), []byte(request(2*n-1, fields...)))
-		return h.take(marked(uint64(n)))
+		return h.take(marked(uint64(n))).as
 	}
 	large := slices.Repeat([]coded{indexed(62)}, (testHead-1<<10)/33)
 	take(h, 1, added("x", ""))
 	take(other, 1, added("x", ""))
 	served := 0
 	for n := range l.streams {
-		if take(h, n+2, large...).refused == 0 {
+		if take(h, n+2, large...) == taken {
 			served++
 		}
 	}
-	if take(other, 2, large...).refused != 0 {
+	if take(other, 2, large...) != taken {
 		t.Error("that of another connection is refused")
 	}
 	if most := connMemory / (headCopies * (testHead - 1<<10)); served > most || served < most*4/5 || h.ended {
@@ -201,15 +200,16 @@ func TestMemoryOfOneConnection(t *testing.T) {
 // The largest head is taken over HTTP/2, however large that is.
 func TestLargestHead(t *testing.T) {
 	for _, head := range []int{testHead, 8 << 20} {
-		l := testLimits()
-		l.head = head
-		h, rest := newTestHTTP2(l), head
+		srv := newTestServer(nil)
+		srv.maxHead = head
+		a := srv.account()
+		h, rest := newHTTP2(head, false, &a), head
 		for _, f := range []string{":method", "GET", ":path", "/hello", ":scheme", "http", ":authority", "localhost", "x"} {
 			rest -= len(f)
 		}
 		raw := cutIntoFrames(1, 16000, block(indexed(2), literalOf(4, "/hello"), indexed(6), literalOf(1, "localhost"), literal("x", strings.Repeat("a", rest-5*fieldCost))))
 		h.feed(make([]byte, 2*head), []byte(raw))
-		if rec := h.take(marked(1)); rec == nil || rec.refused != 0 || len(rec.fields) != 5 {
+		if rec := h.take(marked(1)); rec.head == nil || rec.as != taken || len(rec.head.fields) != 5 {
 			t.Errorf("with a limit of %d: %+v", head, rec)
 		}
 	}
@@ -222,7 +222,7 @@ func TestTrailersCost(t *testing.T) {
 	l := testLimits()
 	l.memory = semaphore.NewWeighted(all)
 	acquired := func() int { return all - leftOf(l.memory, all) }
-	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
+	h, dst := newTestHTTP2(l.memory), make([]byte, 1<<20)
 	names := literal("trailer", strings.Repeat("a,", 500))
 	for n := 1; !h.ended; n++ {
 		h.feed(dst, []byte(request(2*n-1, names)))
@@ -231,13 +231,13 @@ func TestTrailersCost(t *testing.T) {
 		}
 	}
 	h.close()
-	h = newTestHTTP2(l)
+	h = newTestHTTP2(l.memory)
 	h.feed(dst, []byte(request(1, append(slices.Repeat([]coded{indexed(16)}, 3*testHead/60), names)...)))
 	if acquired() < headCopies*(2*testHead+1000*announcedCost) {
 		t.Errorf("an announcement past twice the limit takes %d bytes", acquired())
 	}
 	h.close()
-	h = newTestHTTP2(l)
+	h = newTestHTTP2(l.memory)
 	for n := 1; !h.ended && n < l.streams; n++ {
 		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 2*n-1, block(asked4...))+cutIntoFrames(2*n-1, 16000, block(literal("x", strings.Repeat("a", testHead-100))))))
 	}
@@ -246,7 +246,7 @@ func TestTrailersCost(t *testing.T) {
 	}
 	h.close()
 	for size, ends := range map[int]bool{testHead: false, testHead + 1: true} {
-		h := newTestHTTP2(l)
+		h := newTestHTTP2(l.memory)
 		trailer := block(literal("x", strings.Repeat("a", size-len("x")-fieldCost)))
 		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 1, block(asked4...))+cutIntoFrames(1, 16000, trailer)))
 		if h.ended != ends || acquired() != headCopies*size && !ends {
@@ -266,9 +266,9 @@ func serveWithin(t *testing.T, l *limits) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(newHandler("none"), l)
+	srv := newServer(newHandler("none"), testHead, l)
 	t.Cleanup(func() { srv.Close() })
-	go srv.Serve(newListener(ln, nil, l))
+	go serveOn(srv, ln, nil, l)
 	return ln.Addr().String()
 }
 
@@ -306,7 +306,9 @@ func TestLastBlock(t *testing.T) {
 	t.Parallel()
 	for _, bounded := range []bool{false, true} {
 		l := testLimits()
-		l.bounded = bounded
+		if bounded {
+			l.memory = semaphore.NewWeighted(1 << 30)
+		}
 		p := newHTTP2Peer(t, "tcp", serveWithin(t, l), nil)
 		p.send(http2Start+request(1)+cutIntoFrames(3, 16000, block(asked4...)+block(literal("x", strings.Repeat("a", 20000)))), cuts["whole"])
 		p.await(1, 3)
@@ -329,7 +331,8 @@ func TestHeadPaysForItself(t *testing.T) {
 		const begin, end = "GET /hello HTTP/1.1\r\nHost: test\r\nX: ", "\r\n\r\n"
 		raw := begin + strings.Repeat("a", size-len(begin+end)-4*fieldCost) + end
 		c := newTestConn(newScript(raw+"GET", cuts["whole"]))
-		c.limits.memory = semaphore.NewWeighted(1 << 20)
+		memory := semaphore.NewWeighted(1 << 20)
+		c.account.memory = memory
 		for p := make([]byte, len(raw)); len(p) > 0; {
 			n, err := c.Read(p)
 			if err != nil {
@@ -337,7 +340,7 @@ func TestHeadPaysForItself(t *testing.T) {
 			}
 			p = p[n:]
 		}
-		if left := leftOf(c.limits.memory, 1<<20); left != 1<<20-headCopies*testHead {
+		if left := leftOf(memory, 1<<20); left != 1<<20-headCopies*testHead {
 			t.Errorf("%d bytes are left while a head of %d comes", left, size)
 		}
 		if _, err := c.Read(make([]byte, 1)); err != nil {
@@ -347,12 +350,12 @@ func TestHeadPaysForItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		takeHead(r.WithContext(withConn(r.Context(), c)))
-		if left := leftOf(c.limits.memory, 1<<20); left != 1<<20-headCopies*min(size, testHead) {
+		c.take(r)
+		if left := leftOf(memory, 1<<20); left != 1<<20-headCopies*min(size, testHead) {
 			t.Errorf("%d bytes are left with a head of %d", left, size)
 		}
 		c.Close()
-		if left := leftOf(c.limits.memory, 1<<20); left != 1<<20 {
+		if left := leftOf(memory, 1<<20); left != 1<<20 {
 			t.Errorf("at the end %d bytes are left", left)
 		}
 	}
@@ -369,7 +372,7 @@ func TestReadsYield(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	takeHead(r.WithContext(withConn(r.Context(), c)))
+	c.take(r)
 	yielded := 0
 	for range 100 { // the scheduler doesn't prefer others each time
 		var ran atomic.Bool
@@ -389,7 +392,7 @@ func TestClosedFeed(t *testing.T) {
 	const all = 1 << 20
 	l := testLimits()
 	l.memory = semaphore.NewWeighted(all)
-	h, dst := newTestHTTP2(l), make([]byte, 1<<20)
+	h, dst := newTestHTTP2(l.memory), make([]byte, 1<<20)
 	h.feed(dst, []byte(frameOf(headersFrame, 0, 1, block(asked4...))))
 	h.close()
 	if n, _, err := h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 1, block(literal("x", "1"))))); n > 0 || err != io.EOF {

@@ -25,7 +25,7 @@ func handleProfiles(mux *http.ServeMux, access string) {
 	} {
 		mux.HandleFunc("/debug/pprof/"+name, func(w http.ResponseWriter, r *http.Request) {
 			if access == "local" {
-				if why := refusal(r); why != "" {
+				if why := denial(r); why != "" {
 					http.Error(w, "profiles are for clients on this machine: "+why+"; -pprof=all opens them to all", http.StatusForbidden)
 					return
 				}

@@ -25,7 +25,7 @@ func (c closable) Close() error {
 // A profile ends when its reader stops reading, and what net/http still writes after it.
 func TestStalledProfiles(t *testing.T) {
 	h := newHandler("all")
-	srv := newServer(h, testLimits())
+	srv := newServer(h, testHead, testLimits())
 	srv.WriteTimeout /= 300
 	done := make(chan bool, 1)
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +35,7 @@ func TestStalledProfiles(t *testing.T) {
 	clients := make(stage)
 	defer srv.Close()
 	defer close(clients)
-	go srv.Serve(newListener(clients, nil, testLimits()))
+	go serveOn(srv, clients, nil, testLimits())
 	dial := func() (net.Conn, context.Context) {
 		client, server := net.Pipe()
 		t.Cleanup(func() { client.Close() })
@@ -75,13 +75,13 @@ func TestStalledProfiles(t *testing.T) {
 // Over HTTP/2 too, a profile may take longer than other responses.
 func TestLongHTTP2Profile(t *testing.T) {
 	t.Parallel() // but not to another trace of this process
-	srv := newServer(newHandler("all"), testLimits())
+	srv := newServer(newHandler("all"), testHead, testLimits())
 	srv.WriteTimeout /= 40 // less than there is between the Writes of a trace
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	go srv.Serve(newListener(ln, nil, testLimits()))
+	go serveOn(srv, ln, nil, testLimits())
 	defer srv.Close()
 	client := http.Client{Transport: http2Transport(t)}
 	for _, path := range []string{"profile", "trace"} {

@@ -15,13 +15,12 @@ func TestRefusedWithinALine(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(time.Until(longAgo))
 			client, server := net.Pipe()
-			l, told := testLimits(), []string(nil)
-			refused := func(_ net.Addr, _, answer []byte) { told = append(told, string(answer[:12])) }
+			var told []int
 			conns := make(stage, 1)
 			defer close(conns)
-			nc := halfClosingPipe{server}
-			conns <- newConn(nc, take(l.slots, nc), l, refused)
-			go newServer(newHandler("none"), l).Serve(conns)
+			conns <- halfClosingPipe{server}
+			o := options{refused: func(r refusal) { told = append(told, r.status) }}
+			go serveHeads(newServer(newHandler("none"), testHead, testLimits()), conns, o)
 			send(client, "GET / HTTP/1.1\r\nHost: a\r\n")
 			raw := "X: " + strings.Repeat("a", 2*testHead)
 			for raw != "" {
@@ -32,8 +31,8 @@ func TestRefusedWithinALine(t *testing.T) {
 			}
 			client.Close()
 			synctest.Wait()
-			if len(told) != 1 || told[0] != "HTTP/1.1 431" {
-				t.Errorf("%d bytes at once: %q, want one answer of %d", size, told, http.StatusRequestHeaderFieldsTooLarge)
+			if len(told) != 1 || told[0] != http.StatusRequestHeaderFieldsTooLarge {
+				t.Errorf("%d bytes at once: %v, want one answer of %d", size, told, http.StatusRequestHeaderFieldsTooLarge)
 			}
 		})
 	}

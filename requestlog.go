@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -75,25 +72,17 @@ func quoted(s string, most int) string {
 	return `"` + s + `"` // the same, in a tenth of the time
 }
 
-// logRefused logs a request that net/http answered without a handler. Its reason is
-// in the body of answer, after the status where that has words of its own.
-func logRefused(peer net.Addr, firstLine, answer []byte) {
-	if !glog.V(2) {
+// logRefused logs a request that no handler got. Of a connection that ended nothing is known.
+func logRefused(r refusal) {
+	if r.peer == nil || !glog.V(2) {
 		return
 	}
-	statusLine, body, _ := bytes.Cut(answer, []byte("\r\n"))
-	_, status, _ := bytes.Cut(statusLine, []byte(" "))
-	status, reason, _ := bytes.Cut(status, []byte(" "))
-	if _, text, _ := bytes.Cut(body, []byte("\r\n\r\n")); len(text) > 0 {
-		reason = bytes.TrimPrefix(bytes.TrimPrefix(text, status), []byte(" "))
-	}
 	line := "(first line unknown)"
-	if firstLine != nil {
-		line, _ = masked(string(firstLine))
+	if r.line != nil {
+		line, _ = masked(string(r.line))
 		line = quoted(line, maxLoggedLine)
 	}
-	why := fmt.Sprintf("%s refused: %s", status, reason) // a copy
-	later(len(line)+len(why), func() { glog.Infof("%v %s %s", peer, line, why) })
+	later(len(line)+len(r.reason), func() { glog.Infof("%v %s %d refused: %s", r.peer, line, r.status, r.reason) })
 }
 
 // How much is logged of what a client sends, in bytes.

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // This file holds the open requests of an HTTP/2 connection: their heads, until a handler has them,
@@ -19,9 +17,9 @@ import (
 // Requests are open from their header block on. One ends with the frame that ends its stream, with
 // its handler where the client is gone, or where net/http has no stream any more.
 type requests struct {
-	memory *semaphore.Weighted // what they cost is acquired from
-	open   []openRequest
-	last   uint64 // number of a marker
+	observer observer
+	open     []openRequest
+	last     uint64 // number of a marker
 
 	header [frameHeader]byte // of the frame that is being sent
 	sent   int               // bytes of it that have been
@@ -29,11 +27,18 @@ type requests struct {
 }
 
 type openRequest struct {
+	request2
 	stream int
 	marker uint64
-	head   *head // until its handler is done
-	taken  bool  // by its handler
-	cost   int   // bytes acquired
+	taken  bool // by its handler
+	cost   int  // as the observer said
+}
+
+// A request2 is what a handler gets to know of its request.
+type request2 struct {
+	head *head // as it arrived; nil where that isn't known, or once the handler is done
+	as   verdict
+	last bool // of its connection
 }
 
 // firstNumber is a number of nineteen digits, as all that follow are, for all markers
@@ -60,17 +65,17 @@ func (rs *requests) nextMarker() []byte {
 	return append(append(field, byte(len(value))), value...)
 }
 
-// begin begins a request of a stream under the last marker, for which so much is acquired.
-func (rs *requests) begin(stream int, h *head, cost int) {
-	rs.open = append(rs.open, openRequest{stream: stream, marker: rs.last, head: h, cost: cost})
+// begin begins a request of a stream under the last marker, which cost so much.
+func (rs *requests) begin(stream, cost int, one request2) {
+	rs.open = append(rs.open, openRequest{request2: one, stream: stream, marker: rs.last, cost: cost})
 }
 
-// take takes the marker out of r, and returns the head that it names, or nil. Ours is the last
-// field of its name.
-func (rs *requests) take(r *http.Request) *head {
+// take takes the marker out of r, and returns what it names, or nothing. Ours is the last field of
+// its name.
+func (rs *requests) take(r *http.Request) (none request2) {
 	values := r.Header[markerKey]
 	if len(values) == 0 {
-		return nil
+		return none
 	}
 	last := len(values) - 1
 	r.Header[markerKey] = values[:last]
@@ -80,10 +85,10 @@ func (rs *requests) take(r *http.Request) *head {
 	number, _ := strconv.ParseUint(values[last], 10, 64)
 	i := slices.IndexFunc(rs.open, func(one openRequest) bool { return firstNumber+one.marker == number })
 	if i < 0 || rs.open[i].taken {
-		return nil
+		return none
 	}
 	rs.open[i].taken = true
-	return rs.open[i].head
+	return rs.open[i].request2
 }
 
 // done notes that the handler that has h is done. Where its client is gone no frame ends the stream.
@@ -117,7 +122,7 @@ func (rs *requests) close() {
 // end ends a request.
 func (rs *requests) end(i int) {
 	one := &rs.open[i]
-	rs.memory.Release(int64(one.cost))
+	rs.observer.ended(one.cost)
 	if !one.taken {
 		one.head.free()
 	}
@@ -125,14 +130,6 @@ func (rs *requests) end(i int) {
 	if len(rs.open) == 0 && cap(rs.open) > 16 {
 		rs.open = nil
 	}
-}
-
-// cost returns what all cost.
-func (rs *requests) cost() (bytes int) {
-	for _, one := range rs.open {
-		bytes += one.cost
-	}
-	return bytes
 }
 
 // find returns the index of the first request of a stream, or -1. There are two where net/http

@@ -20,17 +20,17 @@ func TestMarker(t *testing.T) {
 	if m := string(ss.nextMarker()); m != "\x00\x1a"+marker+"\x131000000000000000001" || marker != strings.ToLower(marker) {
 		t.Errorf("%q", m)
 	}
-	ss = &requests{memory: testLimits().memory}
+	ss = &newTestHTTP2(nil).requests
 	for range 3 {
 		ss.nextMarker()
-		ss.begin(1, newHead(), 0)
+		ss.begin(1, 0, request2{head: newHead()})
 	}
 	r := marked(2)
-	if ss.take(r) == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {
+	if ss.take(r).head == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {
 		t.Errorf("%v", r.Header)
 	}
 	for _, r := range []*http.Request{marked(2), marked(4), marked(0), r, r} {
-		if ss.take(r) != nil {
+		if ss.take(r).head != nil {
 			t.Errorf("%v names a head", r.Header)
 		}
 	}

@@ -95,14 +95,13 @@ type answer struct {
 func play(tb testing.TB, ours bool) func(in string, cut func() int) []answer {
 	type scriptKey struct{}
 	h := newHandler("none") // a fuzzer might ask for an hour's profile
-	srv := newServer(h, testLimits())
+	srv := newServer(h, testHead, testLimits())
 	srv.ErrorLog.SetOutput(io.Discard)
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		s, ok := nc.(*script)
-		if !ok {
-			s = nc.(*conn).slot.Conn.(*script)
+		if s := slotOf(nc); s != nil {
+			nc = s.Conn
 		}
-		return withConn(context.WithValue(ctx, scriptKey{}, s), nc)
+		return context.WithValue(ctx, scriptKey{}, nc)
 	}
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := r.Context().Value(scriptKey{}).(*script)
@@ -110,11 +109,7 @@ func play(tb testing.TB, ours bool) func(in string, cut func() int) []answer {
 		h.ServeHTTP(w, r)
 	})
 	scripts := make(stage)
-	if ours {
-		go srv.Serve(newListener(scripts, nil, testLimits()))
-	} else {
-		go srv.Serve(scripts)
-	}
+	go serveTest(srv, scripts, nil, ours)
 	tb.Cleanup(func() { close(scripts) })
 	return func(in string, cut func() int) (answers []answer) {
 		s := newScript(in, cut)

@@ -54,12 +54,45 @@ const (
 	served
 )
 
+// slotOf returns the slot of nc, which may be a connection over it, or nil.
+func slotOf(nc net.Conn) *slot {
+	for {
+		switch c := nc.(type) {
+		case *slot:
+			return c
+		case interface{ NetConn() net.Conn }:
+			nc = c.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// noteState notes what nc does, which is a connection with a slot, or over one. One that is silent
+// begins with what it sends.
+func noteState(nc net.Conn, state int32) {
+	if s := slotOf(nc); s != nil && !(state == begun && s.state.Load() == silent) {
+		s.note(state, time.Now())
+	}
+}
+
+// closedBy returns a channel that is closed once nc is closed or evicted. It is nil where nc has no
+// slot.
+func closedBy(nc net.Conn) <-chan struct{} {
+	if s := slotOf(nc); s != nil {
+		return s.left
+	}
+	return nil
+}
+
 func newSlots(most int) *slots {
 	return &slots{most: most, freed: make(chan struct{}, 1), evicted: tally{what: "%d connections were closed to make room for others"}}
 }
 
 // stamp returns t as a number, for an atomic.
-func stamp(t time.Time) int64 { return int64(t.Sub(longAgo)) }
+func stamp(t time.Time) int64 { return int64(t.Sub(started)) }
+
+var started = time.Now()
 
 // acquire gives nc a slot. It waits for one, or until ctx is done, and then closes nc.
 func (ss *slots) acquire(ctx context.Context, nc net.Conn) (*slot, error) {
@@ -186,12 +219,14 @@ func (s *slot) note(state int32, since time.Time) {
 	s.state.Store(state)
 }
 
-// noteRead notes that n bytes came. With the first a client begins its request, or handshake; more
-// of them don't prolong its stay, or it would never end.
-func (s *slot) noteRead(n int) {
+// Read notes that something came. With the first byte a client begins its request, or handshake;
+// more of them don't prolong its stay, or it would never end.
+func (s *slot) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
 	if n > 0 && s.state.Load() == silent {
 		s.note(begun, time.Now())
 	}
+	return n, err
 }
 
 // Close closes the connection and lets go of the slot. It can be called more than once.
@@ -213,4 +248,4 @@ func (s *slot) Close() error {
 	return s.Conn.Close()
 }
 
-func (s *slot) CloseWrite() error { return s.Conn.(halfCloser).CloseWrite() }
+func (s *slot) CloseWrite() error { return s.Conn.(interface{ CloseWrite() error }).CloseWrite() }

@@ -53,9 +53,9 @@ func TestSlots(t *testing.T) {
 	}{
 		{"idle ones, by how long they are", []func(*slot){answer, answer, func(s *slot) {}}, []int{0, 1, 2}},
 		{"silent ones before others, but for idle ones", []func(*slot){
-			func(s *slot) { s.note(served, time.Now()) }, func(s *slot) { s.noteRead(1) }, func(s *slot) {}, answer}, []int{3, 2, 1, 0}},
+			func(s *slot) { s.note(served, time.Now()) }, func(s *slot) { s.Read(nil) }, func(s *slot) {}, answer}, []int{3, 2, 1, 0}},
 		{"those that have sent a part, by how long ago", []func(*slot){
-			func(s *slot) { s.noteRead(1); time.Sleep(3 * stay); s.noteRead(1) }, func(s *slot) { s.noteRead(1) }}, []int{0, 1}},
+			func(s *slot) { s.Read(nil); time.Sleep(3 * stay); s.Read(nil) }, func(s *slot) { s.Read(nil) }}, []int{0, 1}},
 		{"those that are served, by how long they are", []func(*slot){
 			func(s *slot) { s.note(served, time.Now()) }, func(s *slot) { s.note(served, time.Now()) }}, []int{0, 1}},
 	} {
@@ -98,7 +98,7 @@ func TestSlotsAreWaitedFor(t *testing.T) {
 	}{
 		"nothing happens":   {func(*slot) {}, stay},
 		"one is let go of":  {func(s *slot) { s.Close() }, stay / 2},
-		"it sends a part":   {func(s *slot) { s.noteRead(1) }, stay * 3 / 2},
+		"it sends a part":   {func(s *slot) { s.Read(nil) }, stay * 3 / 2},
 		"it has its answer": {func(s *slot) { s.note(served, time.Now()); s.note(idle, time.Now()) }, stay * 3 / 2},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -169,24 +169,27 @@ func TestEvictedCount(t *testing.T) {
 
 // A connection of HTTP/2 is idle from its first answer on, and not before its first request.
 func TestSlotOfHTTP2(t *testing.T) {
-	c := newTestConn(newScript(http2Start+request(1), cuts["whole"]))
+	srv := newTestServer(nil)
+	srv.state = noteConnState
+	slot := take(newSlots(1), newScript(http2Start+request(1), cuts["whole"]))
+	c := newConn(slot, srv)
 	is := func(what string, want int32) {
 		t.Helper()
-		if got := c.slot.state.Load(); got != want {
+		if got := slot.state.Load(); got != want {
 			t.Errorf("%s: state %d, want %d", what, got, want)
 		}
 	}
 	is("at first", silent)
-	noteState(c, http.StateActive) // HTTP/2's preface is taken for a request
+	srv.noteState(c, http.StateActive) // HTTP/2's preface is taken for a request
 	io.ReadFull(c, make([]byte, len(preface)))
 	is("after the preface", begun)
-	noteState(c, http.StateActive)
-	noteState(c, http.StateIdle)
+	srv.noteState(c, http.StateActive)
+	srv.noteState(c, http.StateIdle)
 	is("before the first request", begun)
 	c.Read(make([]byte, 1000))
-	noteState(c, http.StateActive)
+	srv.noteState(c, http.StateActive)
 	is("with a request", served)
-	noteState(c, http.StateIdle)
+	srv.noteState(c, http.StateIdle)
 	is("after it", idle)
 }
 

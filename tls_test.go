@@ -191,19 +191,14 @@ func TestPrefaceOverTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ours {
-			ln = newListener(ln, config, testLimits())
-		} else {
-			ln = tls.NewListener(ln, config)
-		}
-		srv := newServer(newHandler("none"), testLimits())
+		srv := newServer(newHandler("none"), testHead, testLimits())
 		srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if h := takeHead(r); ours && h == nil {
+			if ours && headOf(r) == nil {
 				t.Errorf("%q is not known as it arrived", requestLine(r))
 			}
 			fmt.Fprintln(w, requestLine(r))
 		})
-		go srv.Serve(ln)
+		go serveTest(srv, ln, config, ours)
 		defer srv.Close()
 		tc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: alpn})
 		if err != nil {

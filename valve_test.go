@@ -83,7 +83,7 @@ func TestDelayEndsWithConnection(t *testing.T) {
 		clients <- halfClosingPipe{server}
 		defer close(clients)
 		h := newHandler("none")
-		go newServer(h, l).Serve(newListener(clients, nil, l))
+		go serveOn(newServer(h, testHead, l), clients, nil, l)
 		go io.WriteString(client, strings.Repeat(asking("/hello?delay=30s", ""), 2))
 		time.Sleep(time.Second)
 		if n := h.inFlight.Load(); n != 1 {

@@ -7,67 +7,16 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// This file holds what is TLS's but our certificate: the connection over it, and the
-// client's certificate.
+// This file holds what JSON says of TLS, and of the client's certificate.
 
-// newTLSConfig returns the configuration that presents c, and asks for the client's
-// certificate if askClient is set.
-func newTLSConfig(c *certificate, askClient bool) *tls.Config {
-	config := &tls.Config{
-		GetCertificate: c.get,
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{http2ALPN, "http/1.1"},
-	}
-	if askClient {
-		config.ClientAuth = tls.RequestClientCert
-	}
-	return config
-}
-
-// http2ALPN is the name by which TLS clients agree on HTTP/2 (RFC 9113 section 3.2).
-const http2ALPN = "h2"
-
-// overTLS returns the conn over tc, whose handshake is done. net/http takes HTTP/2 from
-// it as it does in the clear, and refuses it by itself over what HTTP/2 prohibits.
-func overTLS(tc *tls.Conn, s *slot, l *limits) net.Conn {
-	state := tc.ConnectionState()
-	if prohibited(state) {
-		return tc
-	}
-	c := newConn(tc, s, l, logRefused)
-	if state.NegotiatedProtocol != http2ALPN {
-		return tlsConn{c, tc}
-	}
-	c.tls = &state
-	return c
-}
-
-// prohibited reports whether state is of HTTP/2 over what it prohibits: all of TLS 1.2
-// but those with ephemeral keys and AEAD (RFC 9113 section 9.2.2).
-func prohibited(state tls.ConnectionState) bool {
-	suite := tls.CipherSuiteName(state.CipherSuite)
-	return state.NegotiatedProtocol == http2ALPN && state.Version == tls.VersionTLS12 &&
-		!(strings.HasPrefix(suite, "TLS_ECDHE_") && (strings.Contains(suite, "_GCM_") || strings.Contains(suite, "_POLY1305_")))
-}
-
-// A tlsConn is a conn of HTTP/1 over TLS. Through ConnectionState net/http fills in
-// Request.TLS, and learns that HTTP/2 is not to be expected.
-type tlsConn struct {
-	*conn
-	tls *tls.Conn
-}
-
-func (c tlsConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
-
-// tls writes state.
-func (j jsonWriter) tls(state *tls.ConnectionState) {
+// writeTLS writes what state says of the connection, and of the client's certificate.
+func writeTLS(j jsonWriter, state *tls.ConnectionState) {
 	j.members("{", "version", tls.VersionName(state.Version), "cipherSuite", tls.CipherSuiteName(state.CipherSuite),
 		"serverName", state.ServerName, "alpn", state.NegotiatedProtocol)
 	j.WriteString(`,"resumed":` + strconv.FormatBool(state.DidResume))
@@ -76,13 +25,13 @@ func (j jsonWriter) tls(state *tls.ConnectionState) {
 	}
 	if len(state.PeerCertificates) > 0 {
 		j.WriteString(`,"clientCertificate":`)
-		j.clientCertificate(state.PeerCertificates)
+		writeClientCertificate(j, state.PeerCertificates)
 	}
 	j.WriteByte('}')
 }
 
-// clientCertificate writes the first certificate of chain, and how many there are.
-func (j jsonWriter) clientCertificate(chain []*x509.Certificate) {
+// writeClientCertificate writes the first certificate of chain, and how many there are.
+func writeClientCertificate(j jsonWriter, chain []*x509.Certificate) {
 	cert := chain[0]
 	j.members("{", "subject", rfc2253(cert.RawSubject), "issuer", rfc2253(cert.RawIssuer),
 		"serialNumber", fmt.Sprintf("%02X", cert.SerialNumber.Bytes()),

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/golang/glog"
+)
+
+// This file holds the http.Server, and the way of a connection to it.
+
+// What a client may take of the server's time.
+const (
+	headTimeout     = 10 * time.Second  // to send the head, or to agree on TLS
+	requestTimeout  = 30 * time.Second  // to send the whole request
+	responseTimeout = 30 * time.Second  // to take the response
+	idleTimeout     = 120 * time.Second // between requests
+)
+
+// How much net/http takes of the bodies on a connection of HTTP/2 before a handler reads them,
+// which may be never, in bytes.
+const (
+	bodyWindow        = 512 << 10
+	boundedBodyWindow = 64 << 10 // within a GOMEMLIMIT: the least that net/http knows
+)
+
+// newServer returns a server of h within the limits above and l, for HTTP/1 and HTTP/2, the latter
+// by prior knowledge too. It takes heads up to maxHead.
+func newServer(h *handler, maxHead int, l *limits) *http.Server {
+	window := bodyWindow
+	if l.bounded {
+		window = boundedBodyWindow
+	}
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      responseTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHead,
+		ErrorLog:          log.New(logWriter{}, "", 0),
+		Protocols:         new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          l.streams,
+			MaxReceiveBufferPerConnection: window,
+			MaxReceiveBufferPerStream:     window,
+		},
+		ConnState: noteConnState,
+
+		// OPTIONS * is for our handler as well, so that it gets into the log.
+		DisableGeneralOptionsHandler: true,
+	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	return srv
+}
+
+// serveOn has srv serve ln within l, over TLS unless config is nil.
+func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *limits) error {
+	ln = l.listener(ln)
+	if config != nil {
+		ln = newTLSListener(ln, config, headTimeout, logHandshake)
+	}
+	noMemory := tally{what: "%d requests were refused for want of memory"}
+	o := options{closed: closedBy, refused: func(r refusal) {
+		if r.status == http.StatusServiceUnavailable {
+			noMemory.add(1)
+		}
+		logRefused(r)
+	}}
+	if l.memory != nil {
+		o.memory = l.memory
+	}
+	return serveHeads(srv, ln, o)
+}
+
+// noteConnState tells what a connection does to who may evict it.
+func noteConnState(nc net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		noteState(nc, begun)
+	case http.StateActive:
+		noteState(nc, served)
+	case http.StateIdle:
+		noteState(nc, idle)
+	}
+}
+
+// logHandshake logs a TLS handshake that failed.
+func logHandshake(peer net.Addr, err error) {
+	why := fmt.Sprintf("%.*s", maxLoggedLine, err) // a copy
+	later(len(why), func() { glog.Errorf("TLS handshake with %v: %s", peer, why) })
+}
