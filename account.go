@@ -1,13 +1,8 @@
 package main
 
-// This file holds what a connection acquires of memory before it is used.
+import "golang.org/x/sync/semaphore"
 
-// A memory is what large heads, and requests of HTTP/2, are acquired from, in bytes. A
-// semaphore.Weighted is one. Release(0) is a no-op.
-type memory interface {
-	TryAcquire(n int64) bool
-	Release(n int64)
-}
+// This file holds what a connection acquires of memory before it is used.
 
 // A head of up to smallHead bytes costs nothing. A larger one is there headCopies times: ours, and
 // net/http's while it reads it.
@@ -35,13 +30,13 @@ func costOf(size int) int {
 
 // An account is what a connection has acquired. Over HTTP/2 it is the observer of the tracker.
 type account struct {
-	memory   memory // nil: there is always some
-	maxHead  int    // bytes
-	maxOpen  int    // requests at once
-	acquired int    // for the head that comes, or over HTTP/1 is there
-	open     int    // requests of HTTP/2
-	cost     int    // what these have acquired
-	refused  func() // is told of what there is no memory for
+	memory   *semaphore.Weighted // nil: there is always some
+	maxHead  int                 // bytes
+	maxOpen  int                 // requests at once
+	acquired int                 // for the head that comes, or over HTTP/1 is there
+	open     int                 // requests of HTTP/2
+	cost     int                 // what these have acquired
+	refused  func()              // is told of what there is no memory for
 }
 
 // resize has the account hold so much for the head that comes. Where there is no memory it reports

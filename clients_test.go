@@ -1,9 +1,9 @@
 package main
 
 import (
-	"crypto/tls"
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // This file holds the clients of the tests.
@@ -235,7 +237,7 @@ func testLimits() *limits {
 }
 
 // newTestServer returns a server of no http.Server, with m to acquire from.
-func newTestServer(m memory) *server {
+func newTestServer(m *semaphore.Weighted) *server {
 	s := &server{options: options{memory: m, refused: func(refusal) {}}, headTimeout: headTimeout, writeTimeout: responseTimeout,
 		maxHead: testHead, maxOpen: maxStreams}
 	s.handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
@@ -243,7 +245,7 @@ func newTestServer(m memory) *server {
 }
 
 // newTestHTTP2 returns a tracker of no connection, with m to acquire from.
-func newTestHTTP2(m memory) *http2 {
+func newTestHTTP2(m *semaphore.Weighted) *http2 {
 	a := newTestServer(m).account()
 	return newHTTP2(testHead, m != nil, &a)
 }

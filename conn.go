@@ -104,7 +104,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			return n, err
 		}
 		into := p
-		if c.http2 != nil && len(p) > c.http2.passing {
+		if c.http2 != nil && len(p) > c.http2.passingOn() {
 			into = c.ahead // the tracker may put more into p than it takes
 		}
 		if c.http2 != nil {
@@ -137,7 +137,7 @@ func (c *conn) handOn(p []byte) (int, error) {
 	n, taken, err := c.tracker().feed(p, c.rest)
 	size, decoded := 0, 0
 	if c.http2 != nil {
-		decoded, c.http2.decoded = c.http2.decoded, 0
+		decoded = c.http2.takeDecoded()
 	} else {
 		size = c.http1.headSize()
 	}
@@ -203,15 +203,16 @@ func (c *conn) awaitWrite() {
 // awaitBlock gives the client headTimeout for the rest of a header block: net/http gives it as long
 // as it likes.
 func (c *conn) awaitBlock() {
-	var awaited int
+	awaited := c.http2.unfinished()
+	if awaited == c.awaited || c.of.headTimeout <= 0 {
+		return
+	}
+	c.awaited = awaited
 	var late time.Time
-	if c.of.headTimeout > 0 && c.http2.inBlock() {
-		awaited, late = c.http2.whole+1, time.Now().Add(c.of.headTimeout)
+	if awaited != 0 {
+		late = time.Now().Add(c.of.headTimeout)
 	}
-	if awaited != c.awaited {
-		c.awaited = awaited
-		c.SetReadDeadline(late)
-	}
+	c.SetReadDeadline(late)
 }
 
 // awaitHTTP2 takes p, handed on next, for a part of HTTP/2's preface. Where TLS agreed
@@ -265,8 +266,7 @@ func (c *conn) noteFrames(p []byte) {
 		c.halfCloser.SetWriteDeadline(now.Add(late))
 	}
 	c.mu.Lock()
-	c.http2.requests.follow(p)
-	open := len(c.http2.requests.open)
+	open := c.http2.sent(p)
 	c.mu.Unlock()
 	if open > 1 {
 		// Handlers that are ready run first, for the next Write to take the frames of all:

@@ -208,14 +208,11 @@ func (h *http1) none() {
 
 func (h *http1) close() { h.lose(lost) }
 
-// maxLine is how much is told of the first line, in bytes.
-const maxLine = 1000
-
-// firstLine returns the first line of what net/http answers by itself, or maxLine of it, with empty lines that came before it. It is nil where it isn't known.
-func (h *http1) firstLine() []byte {
+// firstLine returns the first line of what net/http answers by itself, or most bytes of it, with empty lines that came before it. It is nil where it isn't known.
+func (h *http1) firstLine(most int) []byte {
 	if h.head == nil {
 		return nil
 	}
 	line, _, _ := bytes.Cut(h.head.text, []byte("\n"))
-	return append(h.empty[:len(h.empty):len(h.empty)], line[:min(len(line), maxLine)]...)
+	return append(h.empty[:len(h.empty):len(h.empty)], line[:min(len(line), most)]...)
 }

@@ -179,8 +179,23 @@ func (h *http2) stop() {
 	h.observer.block(0)
 }
 
-// inBlock reports whether a header block has begun, or the header of a frame, and not ended.
-func (h *http2) inBlock() bool { return h.stream != 0 || len(h.frame) > 0 }
+// unfinished returns a number for the header block, or the header of a frame, that has begun and not
+// ended, or 0. It differs from that of the last.
+func (h *http2) unfinished() int {
+	if h.stream == 0 && len(h.frame) == 0 {
+		return 0
+	}
+	return h.whole + 1
+}
+
+// passingOn returns how many bytes of a frame are yet to come and to be handed on as they are.
+func (h *http2) passingOn() int { return h.passing }
+
+// takeDecoded returns how many bytes of fields were decoded since the last call.
+func (h *http2) takeDecoded() (n int) {
+	n, h.decoded = h.decoded, 0
+	return n
+}
 
 // hasBegun reports whether a request has come.
 func (h *http2) hasBegun() bool { return h.requests.last > 0 }
@@ -191,5 +206,14 @@ func (h *http2) close() {
 }
 
 func (h *http2) take(r *http.Request) request2 { return h.requests.take(r) }
+
+// done notes that the handler that has one is done. Where its client is gone no frame ends the stream.
+func (h *http2) done(one *head, gone bool) { h.requests.done(one, gone) }
+
+// sent notes p, which is sent to the client next, and returns how many requests are open.
+func (h *http2) sent(p []byte) (open int) {
+	h.requests.follow(p)
+	return len(h.requests.open)
+}
 
 func (h *http2) none() { h.requests.none() }

@@ -36,7 +36,7 @@ func TestCloseDuringHandshake(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept: %v", err)
 	}
-	client.SetReadDeadline(time.Now().Add(time.Second*10))
+	client.SetReadDeadline(time.Now().Add(time.Second * 10))
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("a client in its handshake: %v", err)
 	}

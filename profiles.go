@@ -11,16 +11,23 @@ import (
 // This file holds the profiles of the whole run. Those of a running server are
 // net/http/pprof's, in pprof.go.
 
-// startProfiles starts the profiles that the flags ask for. stop writes those of
-// the whole run.
-func startProfiles() (stop func() error, err error) {
-	runtime.SetBlockProfileRate(*blockRate)
-	runtime.SetMutexProfileFraction(*mutexRate)
-	cpu, err := createProfile("cpuprofile", *cpuProfile)
+// A profilesConfig says what is profiled, as the flags of the same names do.
+type profilesConfig struct {
+	cpuProfile, memProfile string // files; "" for none
+	blockProfileRate       int    // nanoseconds blocked, for each event; 0 turns it off
+	mutexProfileFraction   int    // 0 turns it off
+}
+
+// startProfiles starts the profiles that c asks for. stop writes those of the whole run. Errors
+// name the flag.
+func startProfiles(c profilesConfig) (stop func() error, err error) {
+	runtime.SetBlockProfileRate(c.blockProfileRate)
+	runtime.SetMutexProfileFraction(c.mutexProfileFraction)
+	cpu, err := createProfile("cpuprofile", c.cpuProfile)
 	if err != nil {
 		return nil, err
 	}
-	mem, err := createProfile("memprofile", *memProfile)
+	mem, err := createProfile("memprofile", c.memProfile)
 	if err != nil {
 		return nil, err
 	}

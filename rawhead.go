@@ -7,13 +7,15 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // This file holds what rawhead needs of an http.Server, and how a handler gets at its head.
 
 // Options say what there is memory for, and who is told of what.
 type options struct {
-	memory  memory                            // for large heads, and for requests of HTTP/2; nil for no limit
+	memory  *semaphore.Weighted               // for large heads, and for requests of HTTP/2; nil for no limit
 	refused func(refusal)                     // is told of each request that no handler gets; nil for nobody
 	closed  func(nc net.Conn) <-chan struct{} // of a connection accepted: is closed once somebody else has closed it; nil for nobody does
 }

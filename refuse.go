@@ -17,16 +17,19 @@ import (
 // A refusal is of a request that no handler gets.
 type refusal struct {
 	peer   net.Addr
-	line   []byte // the first line of what came, or 1,000 bytes of it; nil where it isn't known
+	line   []byte // the first line of what came, or maxLine bytes of it; nil where it isn't known
 	status int
 	reason string
 }
+
+// maxLine is how much is told of a first line, in bytes.
+const maxLine = 1000
 
 // tellRefused tells of answer, which no handler gave. Its reason is in its body, after the status
 // where that has words of its own.
 func (c *conn) tellRefused(answer []byte) {
 	c.mu.Lock()
-	line := c.http1.firstLine()
+	line := c.http1.firstLine(maxLine)
 	c.mu.Unlock()
 	statusLine, body, _ := bytes.Cut(answer, []byte("\r\n"))
 	_, status, _ := bytes.Cut(statusLine, []byte(" "))

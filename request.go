@@ -106,7 +106,7 @@ func (c *conn) take(r *http.Request) request2 {
 func (c *conn) done(r *http.Request, h *head) {
 	if c.http2 != nil && h != nil {
 		c.mu.Lock()
-		c.http2.requests.done(h, r.Context().Err() != nil)
+		c.http2.done(h, r.Context().Err() != nil)
 		c.mu.Unlock()
 	}
 	h.free()

@@ -2,8 +2,6 @@ package main
 
 import (
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -61,17 +59,6 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
 }
 
-// quoted returns s as a Go string literal, cut after most bytes.
-func quoted(s string, most int) string {
-	s = s[:min(len(s), most)]
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return strconv.Quote(s)
-		}
-	}
-	return `"` + s + `"` // the same, in a tenth of the time
-}
-
 // logRefused logs a request that no handler got. Of a connection that ended nothing is known.
 func logRefused(r refusal) {
 	if r.peer == nil || !glog.V(2) {
@@ -91,21 +78,6 @@ const (
 	maxLoggedAgent = 400  // of a User-Agent
 	maxLoggedField = 1400 // of a line of a head
 )
-
-// credentials are the words that, in a field's name, say that its value is not for the
-// log.
-var credentials = []string{"authorization", "cookie", "token", "secret", "password", "api-key", "api_key", "apikey", "credential", "jwt", "signature", "session"}
-
-// masked returns line, of a head, without its value if that is a credential. What has a
-// space before its colon is a request line.
-func masked(line string) (shown string, isMasked bool) {
-	name, _, _ := strings.Cut(line, ":")
-	lower := strings.ToLower(strings.TrimSpace(name))
-	if !strings.Contains(lower, " ") && slices.ContainsFunc(credentials, func(word string) bool { return strings.Contains(lower, word) }) {
-		return name + ": ***", true
-	}
-	return line, false
-}
 
 // logHead logs the head of r, h, each line quoted and on a log line of its own, so that
 // nothing in it can pass for a line of the log. Credentials are masked.

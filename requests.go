@@ -91,7 +91,6 @@ func (rs *requests) take(r *http.Request) (none request2) {
 	return rs.open[i].request2
 }
 
-// done notes that the handler that has h is done. Where its client is gone no frame ends the stream.
 func (rs *requests) done(h *head, gone bool) {
 	i := slices.IndexFunc(rs.open, func(one openRequest) bool { return one.head == h })
 	switch {

@@ -67,16 +67,12 @@ func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *limits) e
 		ln = newTLSListener(ln, config, headTimeout, logHandshake)
 	}
 	noMemory := tally{what: "%d requests were refused for want of memory"}
-	o := options{closed: closedBy, refused: func(r refusal) {
+	return serveHeads(srv, ln, options{memory: l.memory, closed: closedBy, refused: func(r refusal) {
 		if r.status == http.StatusServiceUnavailable {
 			noMemory.add(1)
 		}
 		logRefused(r)
-	}}
-	if l.memory != nil {
-		o.memory = l.memory
-	}
-	return serveHeads(srv, ln, o)
+	}})
 }
 
 // noteConnState tells what a connection does to who may evict it.
