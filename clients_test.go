@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // This file holds the clients of the tests.
@@ -235,37 +232,6 @@ func testLimits() *limits {
 	}
 	return l
 }
-
-// newTestServer returns a server of no http.Server, with m to acquire from.
-func newTestServer(m *semaphore.Weighted) *server {
-	s := &server{options: options{memory: m, refused: func(refusal) {}}, headTimeout: headTimeout, writeTimeout: responseTimeout,
-		maxHead: testHead, maxOpen: maxStreams}
-	s.handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	return s
-}
-
-// newTestHTTP2 returns a tracker of no connection, with m to acquire from.
-func newTestHTTP2(m *semaphore.Weighted) *http2 {
-	a := newTestServer(m).account()
-	return newHTTP2(testHead, m != nil, &a)
-}
-
-// serveTest has srv serve ln as main does, or else as net/http alone, with the same limits.
-func serveTest(srv *http.Server, ln net.Listener, config *tls.Config, ours bool) error {
-	if ours {
-		return serveOn(srv, ln, config, testLimits())
-	}
-	if config != nil {
-		ln = tls.NewListener(ln, config)
-	}
-	srv.MaxHeaderBytes = 2*testHead - http2Slack
-	srv.HTTP2.MaxReadFrameSize, srv.HTTP2.MaxDecoderHeaderTableSize = maxFrame, tableSize
-	boundFields(srv)
-	return srv.Serve(ln)
-}
-
-// newTestConn returns a conn of nc alone.
-func newTestConn(nc halfCloser) *conn { return newConn(nc, newTestServer(nil)) }
 
 // bothEnds returns the client's and the server's end of a new connection to ln, which are closed at the end.
 func bothEnds(tb testing.TB, ln net.Listener) (client, server net.Conn) {

@@ -25,11 +25,11 @@ func TestIdleMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv, over := newServer(newHandler("local"), testHead, testLimits()), (*tls.Config)(nil)
+		srv, over := newEcho(), (*tls.Config)(nil)
 		if useTLS {
 			over = config
 		}
-		go serveTest(srv, ln, over, ours)
+		go serveEcho(srv, ln, over, ours)
 		defer srv.Close()
 		before := heapBytes()
 		for range conns {

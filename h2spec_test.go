@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"encoding/xml"
 	"flag"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -42,10 +41,9 @@ func TestH2spec(t *testing.T) {
 		if i >= 2 {
 			over = config
 		}
-		srv := newServer(newHandler("none"), testHead, testLimits())
-		srv.ErrorLog.SetOutput(io.Discard)
+		srv := newEcho()
 		defer srv.Close()
-		go serveTest(srv, ln, over, i%2 == 0)
+		go serveEcho(srv, ln, over, i%2 == 0)
 		servers.Go(func() {
 			outcomes[i] = runH2spec(t, binary, addr, over != nil)
 		})

@@ -20,20 +20,21 @@ import (
 )
 
 // testServer serves h as main does, on a free port, and returns its address.
-func testServer(t *testing.T, h *handler) string {
+func testServer(t *testing.T, h *handler) string { return testServerWithin(t, h, testLimits()) }
+
+func testServerWithin(t *testing.T, h *handler, l *limits) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(h, testHead, testLimits())
+	srv := newServer(h, testHead, l)
 	t.Cleanup(func() { srv.Close() })
-	go serveTest(srv, ln, nil, true)
+	go serveOn(srv, ln, nil, l)
 	return ln.Addr().String()
 }
 
 func TestPaths(t *testing.T) {
-	t.Parallel()
 	const (
 		methods = "method not allowed; use GET or HEAD\n"
 		paths   = "not found; try /hello, /healthz or /debug/pprof/\n"
@@ -237,7 +238,7 @@ func TestPanic(t *testing.T) {
 
 // A map of announced trailers, which takes 80 times what announces it, isn't held.
 func TestAnnouncedTrailers(t *testing.T) {
-	r, err := http.NewRequest("GET", "/hello", nil)
+	r, err := http.NewRequest("GET", "/hello", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,8 +254,7 @@ func TestAnnouncedTrailers(t *testing.T) {
 // Nothing is held of a connection of HTTP/2 that ended with a stream open.
 func TestEndWithOpenStream(t *testing.T) {
 	t.Parallel()
-	l := testLimits()
-	srv, conns := newServer(newHandler("none"), testHead, l), make(chan weak.Pointer[conn], 1)
+	srv, conns := newEcho(), make(chan weak.Pointer[conn], 1)
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		conns <- weak.Make(connOf(nc))
 		return ctx
@@ -264,7 +264,7 @@ func TestEndWithOpenStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer srv.Close()
-	go serveOn(srv, ln, nil, l)
+	go serveHeads(srv, ln, options{})
 	p := newHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
 	p.send(http2NoWindow+request(1), cuts["whole"])
 	if !p.awaitHead(1) {
@@ -286,7 +286,7 @@ func servePipe(t *testing.T) (client net.Conn) {
 	clients := make(stage, 1)
 	clients <- halfClosingPipe{server}
 	t.Cleanup(func() { close(clients) })
-	go serveTest(newServer(newHandler("none"), testHead, testLimits()), clients, nil, true)
+	go serveOn(newServer(newHandler("none"), testHead, testLimits()), clients, nil, testLimits())
 	return client
 }
 
@@ -342,7 +342,8 @@ func TestBodyWindow(t *testing.T) {
 	for bounded, want := range map[bool]int{false: bodyWindow, true: boundedBodyWindow} {
 		l := testLimits()
 		l.bounded = bounded
-		c := newHTTP2Peer(t, "tcp", serveWithin(t, l), nil).c
+		l.queue = 10
+		c := newHTTP2Peer(t, "tcp", testServerWithin(t, newHandler("none"), l), nil).c
 		io.WriteString(c, http2Start)
 		f := make(frame, frameHeader)
 		if _, err := io.ReadFull(c, f); err != nil || f.kind() != settingsFrame {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"runtime"
 	"slices"
@@ -30,9 +29,8 @@ func leftOf(s *semaphore.Weighted, size int) int {
 // served.
 func TestNoMemory(t *testing.T) {
 	t.Parallel()
-	l := testLimits()
-	l.memory = semaphore.NewWeighted(0)
-	addr := serveWithin(t, l)
+	memory := semaphore.NewWeighted(0)
+	addr := serveWithin(t, memory)
 	large := strings.Repeat("a", 2*smallHead)
 	for range 2 { // and what is refused leaves nothing taken
 		for fields, status := range map[string]int{"": 200, "X: " + large + "\r\n": 503} {
@@ -55,7 +53,7 @@ func TestNoMemory(t *testing.T) {
 	if p.await(0, 1); p.answers[1] != "" {
 		t.Errorf("a large block gets %v", p.answers)
 	}
-	if left := leftOf(l.memory, 1<<20); left != 0 {
+	if left := leftOf(memory, 1<<20); left != 0 {
 		t.Errorf("%d bytes are left of none", left)
 	}
 }
@@ -64,12 +62,12 @@ func TestNoMemory(t *testing.T) {
 // released at the end.
 func TestRequestsCost(t *testing.T) {
 	const all = 1 << 20
-	l := testLimits()
-	l.memory = semaphore.NewWeighted(all)
-	h, dst := newTestHTTP2(l.memory), make([]byte, 1<<20)
+	memory := semaphore.NewWeighted(all)
+	h, _ := newTestHTTP2(memory)
+	dst := make([]byte, 1<<20)
 	acquired := func(what string, want int) {
 		t.Helper()
-		if got := all - leftOf(l.memory, all); got != want {
+		if got := all - leftOf(memory, all); got != want {
 			t.Errorf("%s: %d bytes are acquired, want %d", what, got, want)
 		}
 	}
@@ -82,19 +80,19 @@ func TestRequestsCost(t *testing.T) {
 	h.feed(dst, []byte(frameOf(continuationFrame, 0, 9, block(literal("x", strings.Repeat("a", smallHead))))))
 	acquired("and half a large block", 2*requestCost+headCopies*testHead)
 	h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 9)))
-	large := 3*requestCost + headCopies*h.size
+	large := 3*requestCost + headCopies*(len("x:method:path:schemehttp:authorityGET/hellotest")+5*fieldCost+smallHead)
 	acquired("and the rest of it", large)
 	for n := range uint64(5) {
-		h.requests.done(h.take(marked(n+1)).head, false)
+		h.done(h.take(marked(n+1)).head, false)
 	}
 	acquired("while the answers aren't taken", large)
 	for _, stream := range []int{1, 3, 5} { // in single bytes
 		for _, b := range []byte(frameOf(headersFrame, endHeaders, stream, "\x88") + frameOf(dataFrame, endStream, stream, "a")) {
-			h.requests.follow([]byte{b})
+			h.sent([]byte{b})
 		}
 	}
 	acquired("behind three answers", large-requestCost)
-	h.requests.follow([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)))
+	h.sent([]byte(frameOf(resetFrame, 0, 7, "\x00\x00\x00\x00") + frameOf(headersFrame, endHeaders|endStream, 99)))
 	acquired("behind a reset", large-2*requestCost)
 	h.close()
 	acquired("at the end", 0)
@@ -109,15 +107,15 @@ func TestResetRequests(t *testing.T) {
 		open int
 	}{
 		{"it is reset", func(h *http2) {}, 2},
-		{"its handler is done", func(h *http2) { h.requests.done(h.take(marked(1)).head, true) }, 1},
-		{"the handler of one that isn't reset is done", func(h *http2) { h.requests.done(h.take(marked(2)).head, false) }, 2},
+		{"its handler is done", func(h *http2) { h.done(h.take(marked(1)).head, true) }, 1},
+		{"the handler of one that isn't reset is done", func(h *http2) { h.done(h.take(marked(2)).head, false) }, 2},
 		{"net/http has none", func(h *http2) { h.none() }, 1},
 		{"net/http has none, with the last taken", func(h *http2) { h.take(marked(2)); h.none() }, 1},
 	} {
-		h := newTestHTTP2(nil)
+		h, a := newTestHTTP2(nil)
 		h.feed(make([]byte, 1000), []byte(request(1)+reset(1)+request(3)))
-		if test.do(h); len(h.requests.open) != test.open {
-			t.Errorf("when %s, %d requests are open, want %d", test.what, len(h.requests.open), test.open)
+		if test.do(h); a.open != test.open {
+			t.Errorf("when %s, %d requests are open, want %d", test.what, a.open, test.open)
 		}
 	}
 }
@@ -154,11 +152,12 @@ func TestStreamUsedTwice(t *testing.T) {
 
 // Second requests of a number can't pile up.
 func TestSecondRequestsEnd(t *testing.T) {
-	h, dst, n := newTestHTTP2(nil), make([]byte, 1<<20), 0
-	for ; !h.ended && n < 1000; n++ {
+	h, _ := newTestHTTP2(nil)
+	dst, n := make([]byte, 1<<20), 0
+	for ; !ended(h) && n < 1000; n++ {
 		h.feed(dst, []byte(request(1)))
 	}
-	if n != 2*maxStreams+1 {
+	if n != 2*testStreams+1 {
 		t.Errorf("the connection ends after %d", n)
 	}
 	h.close()
@@ -168,9 +167,9 @@ func TestSecondRequestsEnd(t *testing.T) {
 // and one of another connection is not.
 func TestMemoryOfOneConnection(t *testing.T) {
 	const all = 1 << 30
-	l := testLimits()
-	l.memory = semaphore.NewWeighted(all)
-	h, other := newTestHTTP2(l.memory), newTestHTTP2(l.memory)
+	memory := semaphore.NewWeighted(all)
+	h, _ := newTestHTTP2(memory)
+	other, _ := newTestHTTP2(memory)
 	take := func(h *http2, n int, fields ...coded) verdict {
 		h.feed(make([]byte, 1<<20), []byte(request(2*n-1, fields...)))
 		return h.take(marked(uint64(n))).as
@@ -179,7 +178,7 @@ func TestMemoryOfOneConnection(t *testing.T) {
 	take(h, 1, added("x", ""))
 	take(other, 1, added("x", ""))
 	served := 0
-	for n := range l.streams {
+	for n := range testStreams {
 		if take(h, n+2, large...) == taken {
 			served++
 		}
@@ -187,12 +186,12 @@ func TestMemoryOfOneConnection(t *testing.T) {
 	if take(other, 2, large...) != taken {
 		t.Error("that of another connection is refused")
 	}
-	if most := connMemory / (headCopies * (testHead - 1<<10)); served > most || served < most*4/5 || h.ended {
-		t.Errorf("%d of %d are served, want %d", served, l.streams, most)
+	if most := connMemory / (headCopies * (testHead - 1<<10)); served > most || served < most*4/5 || ended(h) {
+		t.Errorf("%d of %d are served, want %d", served, testStreams, most)
 	}
 	h.close()
 	other.close()
-	if left := leftOf(l.memory, all); left != all {
+	if left := leftOf(memory, all); left != all {
 		t.Errorf("at the end %d bytes are left", left)
 	}
 }
@@ -219,69 +218,54 @@ func TestLargestHead(t *testing.T) {
 // come are no larger than a head, and cost until their stream is over.
 func TestTrailersCost(t *testing.T) {
 	const all = 1 << 30
-	l := testLimits()
-	l.memory = semaphore.NewWeighted(all)
-	acquired := func() int { return all - leftOf(l.memory, all) }
-	h, dst := newTestHTTP2(l.memory), make([]byte, 1<<20)
+	memory := semaphore.NewWeighted(all)
+	acquired := func() int { return all - leftOf(memory, all) }
+	h, _ := newTestHTTP2(memory)
+	dst := make([]byte, 1<<20)
 	names := literal("trailer", strings.Repeat("a,", 500))
-	for n := 1; !h.ended; n++ {
+	for n := 1; !ended(h); n++ {
 		h.feed(dst, []byte(request(2*n-1, names)))
 		if most := connMemory/(1000*headCopies*announcedCost) + 1; n > most {
 			t.Fatalf("after %d announcements of at most %d the connection goes on", n, most)
 		}
 	}
 	h.close()
-	h = newTestHTTP2(l.memory)
+	h, _ = newTestHTTP2(memory)
 	h.feed(dst, []byte(request(1, append(slices.Repeat([]coded{indexed(16)}, 3*testHead/60), names)...)))
 	if acquired() < headCopies*(2*testHead+1000*announcedCost) {
 		t.Errorf("an announcement past twice the limit takes %d bytes", acquired())
 	}
 	h.close()
-	h = newTestHTTP2(l.memory)
-	for n := 1; !h.ended && n < l.streams; n++ {
+	h, _ = newTestHTTP2(memory)
+	for n := 1; !ended(h) && n < testStreams; n++ {
 		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 2*n-1, block(asked4...))+cutIntoFrames(2*n-1, 16000, block(literal("x", strings.Repeat("a", testHead-100))))))
 	}
-	if !h.ended || acquired() > connMemory {
-		t.Errorf("the trailers of one connection take %d bytes, and it ends: %v", acquired(), h.ended)
+	if !ended(h) || acquired() > connMemory {
+		t.Errorf("the trailers of one connection take %d bytes, and it ends: %v", acquired(), ended(h))
 	}
 	h.close()
 	for size, ends := range map[int]bool{testHead: false, testHead + 1: true} {
-		h := newTestHTTP2(l.memory)
+		h, _ := newTestHTTP2(memory)
 		trailer := block(literal("x", strings.Repeat("a", size-len("x")-fieldCost)))
 		h.feed(dst, []byte(frameOf(headersFrame, endHeaders, 1, block(asked4...))+cutIntoFrames(1, 16000, trailer)))
-		if h.ended != ends || acquired() != headCopies*size && !ends {
-			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes acquired", size, h.ended, acquired())
+		if ended(h) != ends || acquired() != headCopies*size && !ends {
+			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes acquired", size, ended(h), acquired())
 		}
-		h.requests.follow([]byte(frameOf(resetFrame, 0, 1)))
+		h.sent([]byte(frameOf(resetFrame, 0, 1)))
 		if acquired() != 0 {
 			t.Errorf("at the end %d bytes are acquired", acquired())
 		}
 	}
 }
 
-// serveWithin serves within l, and returns the address.
-func serveWithin(t *testing.T, l *limits) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := newServer(newHandler("none"), testHead, l)
-	t.Cleanup(func() { srv.Close() })
-	go serveOn(srv, ln, nil, l)
-	return ln.Addr().String()
-}
-
 // Answers that aren't taken cost, with their handlers done as well.
 func TestUnreadAnswers(t *testing.T) {
 	t.Parallel()
-	l := testLimits()
-	l.memory = semaphore.NewWeighted(2 * requestCost)
-	addr := serveWithin(t, l)
+	addr := serveWithin(t, semaphore.NewWeighted(2*requestCost))
 	p := newHTTP2Peer(t, "tcp", addr, nil)
 	p.send(http2NoWindow, cuts["whole"])
 	answered := 0 // without content, for want of a window
-	for ; answered < l.streams; answered++ {
+	for ; answered < testStreams; answered++ {
 		id := 2*answered + 1
 		p.send(request(id), cuts["whole"])
 		if !p.awaitHead(id) {
@@ -305,11 +289,11 @@ func TestUnreadAnswers(t *testing.T) {
 func TestLastBlock(t *testing.T) {
 	t.Parallel()
 	for _, bounded := range []bool{false, true} {
-		l := testLimits()
+		var memory *semaphore.Weighted
 		if bounded {
-			l.memory = semaphore.NewWeighted(1 << 30)
+			memory = semaphore.NewWeighted(1 << 30)
 		}
-		p := newHTTP2Peer(t, "tcp", serveWithin(t, l), nil)
+		p := newHTTP2Peer(t, "tcp", serveWithin(t, memory), nil)
 		p.send(http2Start+request(1)+cutIntoFrames(3, 16000, block(asked4...)+block(literal("x", strings.Repeat("a", 20000)))), cuts["whole"])
 		p.await(1, 3)
 		if !bounded {
@@ -390,15 +374,21 @@ func TestReadsYield(t *testing.T) {
 // A connection of HTTP/2 that is closed decodes nothing more.
 func TestClosedFeed(t *testing.T) {
 	const all = 1 << 20
-	l := testLimits()
-	l.memory = semaphore.NewWeighted(all)
-	h, dst := newTestHTTP2(l.memory), make([]byte, 1<<20)
+	memory := semaphore.NewWeighted(all)
+	h, a := newTestHTTP2(memory)
+	dst := make([]byte, 1<<20)
 	h.feed(dst, []byte(frameOf(headersFrame, 0, 1, block(asked4...))))
 	h.close()
 	if n, _, err := h.feed(dst, []byte(frameOf(continuationFrame, endHeaders, 1, block(literal("x", "1"))))); n > 0 || err != io.EOF {
 		t.Errorf("%d bytes are handed on, %v", n, err)
 	}
-	if len(h.requests.open) > 0 || leftOf(l.memory, all) != 1<<20 {
-		t.Errorf("%d heads are kept, %d bytes left", len(h.requests.open), leftOf(l.memory, all))
+	if a.open > 0 || leftOf(memory, all) != 1<<20 {
+		t.Errorf("%d requests are open, %d bytes left", a.open, leftOf(memory, all))
 	}
+}
+
+// ended reports whether h has the connection end.
+func ended(h *http2) bool {
+	_, _, err := h.feed(make([]byte, 1<<20), nil)
+	return err == io.EOF
 }

@@ -20,7 +20,7 @@ func TestRefusedWithinALine(t *testing.T) {
 			defer close(conns)
 			conns <- halfClosingPipe{server}
 			o := options{refused: func(r refusal) { told = append(told, r.status) }}
-			go serveHeads(newServer(newHandler("none"), testHead, testLimits()), conns, o)
+			go serveHeads(newEcho(), conns, o)
 			send(client, "GET / HTTP/1.1\r\nHost: a\r\n")
 			raw := "X: " + strings.Repeat("a", 2*testHead)
 			for raw != "" {

@@ -155,7 +155,7 @@ func TestStalledHandshake(t *testing.T) {
 func TestHTTP2OverTLS(t *testing.T) {
 	p := startTLS(t)
 	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http2ALPN}}
-	raw, want := manyStreams(maxStreams)
+	raw, want := manyStreams(100)
 	for name, cut := range cuts {
 		peer := newHTTP2Peer(t, "tcp", p.addr, config)
 		go peer.send(http2Start+raw, cut)
@@ -191,14 +191,14 @@ func TestPrefaceOverTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv := newServer(newHandler("none"), testHead, testLimits())
+		srv := newEcho()
 		srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if ours && headOf(r) == nil {
 				t.Errorf("%q is not known as it arrived", requestLine(r))
 			}
 			fmt.Fprintln(w, requestLine(r))
 		})
-		go serveTest(srv, ln, config, ours)
+		go serveEcho(srv, ln, config, ours)
 		defer srv.Close()
 		tc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: alpn})
 		if err != nil {
