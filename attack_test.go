@@ -212,7 +212,7 @@ func (a onslaught) dial(addr string) (net.Conn, error) {
 	}
 	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}
 	if strings.HasPrefix(a.sent, preface) {
-		config.NextProtos[0] = http2ALPN
+		config.NextProtos[0] = "h2"
 	}
 	return tls.DialWithDialer(dialer, "tcp", addr, config)
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -357,67 +355,3 @@ type responseWriter struct{ header http.Header }
 func (w *responseWriter) Header() http.Header         { return w.header }
 func (w *responseWriter) WriteHeader(int)             {}
 func (w *responseWriter) Write(p []byte) (int, error) { return len(p), nil }
-
-// ownPart returns a function that has our code do its part of a request, without
-// net/http's but for ServeMux, and one that only keeps the head.
-func ownPart(tb testing.TB, v, accept string) (request, keepHead func()) {
-	flag.Set("v", v)
-	stderr := os.Stderr
-	os.Stderr, _ = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	tb.Cleanup(func() { flag.Set("v", "0"); os.Stderr = stderr })
-	c := newTestConn(peer{})
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(benchRequest)))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	r.RemoteAddr = "192.0.2.1:12345"
-	r.Header["Accept"] = []string{accept}
-	h, buf := newHandler("local"), make([]byte, 4096)
-	w := &responseWriter{make(http.Header)}
-	request = func() {
-		c.Read(buf)
-		one := c.take(r)
-		*r = *r.WithContext(&headRequest{context.Background(), c, one.head})
-		h.ServeHTTP(w, r)
-		c.done(r, one.head)
-	}
-	keepHead = func() {
-		c.Read(buf)
-		c.take(r).head.free()
-	}
-	return request, keepHead
-}
-
-// BenchmarkOwnPart is what our code adds to net/http's, for text and JSON, with and
-// without the log, and the log line and the keeping of the head alone.
-func BenchmarkOwnPart(b *testing.B) {
-	for _, test := range []struct{ name, v, accept string }{
-		{"text", "0", "*/*"}, {"text-logged", "2", "*/*"}, {"JSON", "0", "application/json"},
-	} {
-		b.Run(test.name, func(b *testing.B) {
-			b.ReportAllocs()
-			request, _ := ownPart(b, test.v, test.accept)
-			for b.Loop() {
-				request()
-			}
-		})
-	}
-	b.Run("head", func(b *testing.B) {
-		b.ReportAllocs()
-		_, keepHead := ownPart(b, "0", "*/*")
-		for b.Loop() {
-			keepHead()
-		}
-	})
-}
-
-// Keeping a head costs no allocation.
-func TestAllocations(t *testing.T) {
-	if raceDetector() {
-		t.Skip("under the race detector, sync.Pool forgets")
-	}
-	_, keepHead := ownPart(t, "0", "*/*")
-	if got := testing.AllocsPerRun(1000, keepHead); got > 0 {
-		t.Errorf("%v allocations", got)
-	}
-}

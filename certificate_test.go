@@ -240,7 +240,7 @@ func TestRenewal(t *testing.T) {
 	cert, key := pems(t, newPair(t, named("completed")))
 	replace(t, certFile, cert)
 	refused("tls: private key does not match public key")
-	time.Sleep(2 * lookEvery) // and not again
+	time.Sleep(2 * time.Second) // and not again
 	replace(t, keyFile, key)
 	renewed("completed")
 
@@ -251,7 +251,7 @@ func TestRenewal(t *testing.T) {
 	os.Mkdir(certFile, 0o700)
 	refused("read " + certFile + ": is a directory")
 	os.Remove(certFile)
-	replace(t, certFile, make([]byte, maxPEM+1))
+	replace(t, certFile, make([]byte, 1<<20+1))
 	refused(certFile + " has over 1048576 bytes")
 	replace(t, certFile, bytes.Replace(oldCert, []byte("MII"), []byte("MIA"), 1))
 	refused("x509: malformed certificate")
@@ -260,7 +260,7 @@ func TestRenewal(t *testing.T) {
 	refused("tls: failed to find any PEM data in key input")
 	replace(t, keyFile, oldKey[:len(oldKey)-40])
 	replace(t, certFile, cert)
-	time.Sleep(lookEvery)
+	time.Sleep(time.Second)
 	writePair(t, dir, newPair(t, named("back again")))
 	renewed("back again")
 
@@ -295,7 +295,7 @@ func TestStalledCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer writer.Close()
-	time.Sleep(lookEvery)
+	time.Sleep(time.Second)
 	ended := make(chan error, 2)
 	for range 2 {
 		go func() {
@@ -380,7 +380,7 @@ func TestHangup(t *testing.T) {
 	wait(`(?s)no such file or directory; the.*no such file or directory; the certificate in use stays\n`)
 	p.signal(syscall.SIGTERM)
 	p.waitLog("draining")
-	time.Sleep(sameStop)
+	time.Sleep(time.Second)
 	writePair(t, dir, newPair(t, named("third")))
 	wait(`for \["third"\]\n`)
 	if name, _, err := presented(p.addr, nil); name != "third" || !strings.Contains(err.Error(), "503") {

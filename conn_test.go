@@ -100,7 +100,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestLinger(t *testing.T) {
 	e := new(endless)
 	before := time.Now()
-	newTestConn(e).CloseWrite()
+	linger(e)
 	if e.read.Before(before) || e.read.After(time.Now().Add(lingerTimeout)) {
 		t.Errorf("the deadline is %v, from %v on", e.read, before)
 	}

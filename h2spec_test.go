@@ -29,7 +29,7 @@ func TestH2spec(t *testing.T) {
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, NextProtos: []string{http2ALPN}}
+	config := &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, NextProtos: []string{"h2"}}
 	var servers sync.WaitGroup
 	var outcomes [4]map[string]bool // ours, net/http's; then the two over TLS
 	for i := range outcomes {

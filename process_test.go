@@ -63,9 +63,9 @@ func buildAndRun(m *testing.M) int {
 	}
 	fmt.Fprintln(os.Stderr, "building what the tests run: the program, pprof and trace")
 	binary, tools = filepath.Join(dir, "httpserver"), dir
-	args := []string{"-o", binary, "."}
+	args := []string{"-o", binary, "httpserver"}
 	if coverDir := flag.Lookup("test.gocoverdir").Value.String(); coverDir != "" { // make cover sets it
-		args = append([]string{"-cover"}, args...)
+		args = append([]string{"-cover", "-coverpkg=httpserver/..."}, args...)
 		os.Setenv("GOCOVERDIR", coverDir)
 	}
 	for _, args := range [][]string{args, {"-o", tools, "cmd/pprof", "cmd/trace"}} {
@@ -80,6 +80,12 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
+// raceDetector reports whether the test binary is built with the race detector.
+func raceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })
+}
+
 // buildFlags returns the flags that the test binary was built with. What they build
 // shares the packages that were compiled for it.
 func buildFlags() (flags []string) {
@@ -91,9 +97,6 @@ func buildFlags() (flags []string) {
 	}
 	return flags
 }
-
-// raceDetector reports whether the test binary is built with the race detector.
-func raceDetector() bool { return slices.Contains(buildFlags(), "-race=true") }
 
 // A process is the built program, running.
 type process struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -167,37 +168,47 @@ func TestEvictedCount(t *testing.T) {
 	})
 }
 
-// A connection of HTTP/2 is idle from its first answer on, and not before its first request.
-func TestSlotOfHTTP2(t *testing.T) {
-	srv := newTestServer(nil)
-	srv.state = noteConnState
-	slot := take(newSlots(1), newScript(http2Start+request(1), cuts["whole"]))
-	c := newConn(slot, srv)
-	is := func(what string, want int32) {
-		t.Helper()
-		if got := slot.state.Load(); got != want {
-			t.Errorf("%s: state %d, want %d", what, got, want)
-		}
-	}
-	is("at first", silent)
+// A connection of HTTP/2 is told to be new until its first request has come.
+func TestStatesOfHTTP2(t *testing.T) {
+	srv, told := newTestServer(nil), []http.ConnState(nil)
+	srv.state = func(_ net.Conn, state http.ConnState) { told = append(told, state) }
+	c := newConn(newScript(http2Start+request(1), cuts["whole"]), srv)
 	srv.noteState(c, http.StateActive) // HTTP/2's preface is taken for a request
 	io.ReadFull(c, make([]byte, len(preface)))
-	is("after the preface", begun)
-	srv.noteState(c, http.StateActive)
 	srv.noteState(c, http.StateIdle)
-	is("before the first request", begun)
 	c.Read(make([]byte, 1000))
 	srv.noteState(c, http.StateActive)
-	is("with a request", served)
 	srv.noteState(c, http.StateIdle)
-	is("after it", idle)
+	if want := []http.ConnState{http.StateActive, http.StateNew, http.StateNew, http.StateActive, http.StateIdle}; !slices.Equal(told, want) {
+		t.Errorf("%v, want %v", told, want)
+	}
+}
+
+// What is noted of a connection is noted of the slot behind it. A silent one begins with what it sends.
+func TestNoteState(t *testing.T) {
+	s := take(newSlots(1), new(hanging))
+	c := tls.Server(s, nil)
+	for _, step := range []struct {
+		do   func()
+		want int32
+	}{
+		{func() { noteState(c, begun) }, silent},
+		{func() { s.Read(nil) }, begun},
+		{func() { noteState(c, served) }, served},
+		{func() { noteState(c, begun) }, begun},
+		{func() { noteState(c, idle) }, idle},
+	} {
+		if step.do(); s.state.Load() != step.want {
+			t.Errorf("state %d, want %d", s.state.Load(), step.want)
+		}
+	}
 }
 
 // The valve evicts as many as hold the excess, with those that are evicted already.
 func TestEvictSome(t *testing.T) {
 	ss := newSlots(100)
 	for range 10 {
-		take(ss, new(hanging)).note(served, longAgo.Add(-stay))
+		take(ss, new(hanging)).note(served, time.Now().Add(-stay))
 	}
 	take(ss, new(hanging)).note(begun, time.Now().Add(time.Hour)) // has its stay
 	for _, test := range []struct{ n, want int }{{0, 0}, {3, 3}, {3, 0}, {5, 2}, {100, 5}} {

@@ -154,7 +154,7 @@ func TestStalledHandshake(t *testing.T) {
 // TLS clients that agreed on HTTP/2 get it through our connections too.
 func TestHTTP2OverTLS(t *testing.T) {
 	p := startTLS(t)
-	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http2ALPN}}
+	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}
 	raw, want := manyStreams(100)
 	for name, cut := range cuts {
 		peer := newHTTP2Peer(t, "tcp", p.addr, config)
@@ -185,7 +185,7 @@ func TestHTTP2OverTLS(t *testing.T) {
 // HTTP/2 by prior knowledge isn't for TLS: what its preface gets is what it gets of
 // net/http alone, which is HTTP/1.
 func TestPrefaceOverTLS(t *testing.T) {
-	config := &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, NextProtos: []string{http2ALPN, "http/1.1"}}
+	config := &tls.Config{Certificates: []tls.Certificate{newPair(t, nil)}, NextProtos: []string{"h2", "http/1.1"}}
 	answers := func(ours bool, alpn []string, sent string) string {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
