@@ -9,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/net/http2/hpack"
 )
 
 // This file tests what the server assumes of net/http's HTTP/2, as assumed_test.go does of HTTP/1.
@@ -18,7 +16,7 @@ import (
 // observeHTTP2 has srv serve an http2Peer that has begun.
 func observeHTTP2(t *testing.T, srv *http.Server) (*http2Peer, *observed) {
 	client, o := observe(t, srv)
-	p := &http2Peer{t, client, hpack.NewDecoder(4096, nil), map[int]string{}, map[int]bool{}}
+	p := newHTTP2PeerOn(t, client)
 	go p.send(http2Start, cuts["whole"])
 	synctest.Wait()
 	return p, o
@@ -97,7 +95,7 @@ func TestAssumedFrameOrder(t *testing.T) {
 // The values of one field keep their order, under the field's canonical name.
 func TestAssumedFieldOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := observeHTTP2(t, stockServer(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header[markerKey]) }))
+		p, _ := observeHTTP2(t, stockServer(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header.Values(marker)) }))
 		go p.send(request(1, added(marker, "1"), literal("x", "y"), indexed(62), huffman(literal(marker, "2")), literalOf(62, "3")), cuts["whole"])
 		if got := p.await(1)[1]; got != "[1 1 2 3]" {
 			t.Errorf("%s (streams.take)", got)

@@ -352,6 +352,8 @@ func (peer) SetWriteDeadline(time.Time) error { return nil }
 // A responseWriter drops what it is given.
 type responseWriter struct{ header http.Header }
 
+func newResponseWriter() *responseWriter { return &responseWriter{make(http.Header)} }
+
 func (w *responseWriter) Header() http.Header         { return w.header }
 func (w *responseWriter) WriteHeader(int)             {}
 func (w *responseWriter) Write(p []byte) (int, error) { return len(p), nil }

@@ -107,7 +107,7 @@ func (h *http2) keep(f hpack.HeaderField) {
 		h.announced += len(f.Value)
 	}
 	if h.size += int(f.Size()); h.size <= h.maxHead {
-		*h.fields = append(*h.fields, field{f.Name, f.Value})
+		*h.fields = append(*h.fields, field{name: f.Name, value: f.Value})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"reflect"
 	"strings"
@@ -207,9 +208,9 @@ func TestLargeClientCertificates(t *testing.T) {
 // Where a client agreed on no group, none is shown.
 func TestNoKeyExchangeGroup(t *testing.T) {
 	var json strings.Builder
-	j := jsonWriter{newWriter(&json)}
-	writeTLS(j, &tls.ConnectionState{Version: tls.VersionTLS12})
-	j.Flush()
+	new(head).writeJSON(&json, httptest.NewRequest("GET", "/", nil), func(j jsonWriter) {
+		writeTLS(j, &tls.ConnectionState{Version: tls.VersionTLS12})
+	})
 	if strings.Contains(json.String(), "keyExchangeGroup") {
 		t.Error(&json)
 	}

@@ -116,7 +116,7 @@ func TestEndAfterRest(t *testing.T) {
 	if n, err := c.Read(p); string(p[:n]) != forged || err != nil {
 		t.Fatalf("%q, %v", p[:n], err)
 	}
-	c.http1 = &http1{phase: lost}
+	c.http1.close()
 	clear(p) // is the caller's again
 	if n, err := c.Read(p); string(p[:n]) != forged || err != nil {
 		t.Fatalf("%q, %v", p[:n], err)

@@ -11,7 +11,7 @@ import (
 
 // A deadlines is a connection that knows the deadlines passed on to it.
 type deadlines struct {
-	halfCloser
+	net.Conn
 	read, write time.Time
 	passed      int
 }
@@ -20,6 +20,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; d.passed++
 func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; d.passed++; return nil }
 func (d *deadlines) Read(p []byte) (int, error)         { return 1, nil }
 func (d *deadlines) Write(p []byte) (int, error)        { return len(p), nil }
+func (d *deadlines) CloseWrite() error                  { return nil }
 
 // A Read or Write has the deadline that was set last, or one at most a second
 // earlier, whichever method set it.
@@ -76,7 +77,7 @@ func TestDeadlinesPassedOn(t *testing.T) {
 func TestDeadlineDuringRead(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
-	c := newThriftyConn(halfClosingPipe{server})
+	c := newThriftyConn(halfClosingPipe{Conn: server})
 	done := make(chan error, 1)
 	for _, set := range []func(time.Time) error{c.SetReadDeadline, c.SetDeadline} {
 		set(time.Now().Add(time.Hour))

@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -245,7 +247,7 @@ func TestAnnouncedTrailers(t *testing.T) {
 	r.Trailer = http.Header{"A": nil}
 	c := newTestConn(peer{})
 	r = r.WithContext(c.of.withConn(r.Context(), c))
-	c.of.ServeHTTP(&responseWriter{make(http.Header)}, r)
+	c.of.ServeHTTP(newResponseWriter(), r)
 	if r.Trailer != nil {
 		t.Error("it is")
 	}
@@ -284,7 +286,7 @@ func servePipe(t *testing.T) (client net.Conn) {
 	time.Sleep(time.Until(testsBegan))
 	client, server := net.Pipe()
 	clients := make(stage, 1)
-	clients <- halfClosingPipe{server}
+	clients <- halfClosingPipe{Conn: server}
 	t.Cleanup(func() { close(clients) })
 	go serveOn(newServer(newHandler("none"), testHead, testLimits()), clients, nil, testLimits())
 	return client
@@ -340,9 +342,13 @@ func TestHalfBlocks(t *testing.T) {
 // Over HTTP/2 net/http takes so much of a body that no handler reads, as its settings say.
 func TestBodyWindow(t *testing.T) {
 	for bounded, want := range map[bool]int{false: bodyWindow, true: boundedBodyWindow} {
+		limit := int64(math.MaxInt64)
+		if bounded {
+			limit = 64 << 20
+		}
+		before := debug.SetMemoryLimit(limit)
 		l := testLimits()
-		l.bounded = bounded
-		l.queue = 10
+		debug.SetMemoryLimit(before)
 		c := newHTTP2Peer(t, "tcp", testServerWithin(t, newHandler("none"), l), nil).c
 		io.WriteString(c, http2Start)
 		f := make(frame, frameHeader)

@@ -110,7 +110,7 @@ func TestDropCopies(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header = http.Header{"X": {"1"}, "User-Agent": {long}}
 		r.RequestURI = long
-		dropCopies(r, &head{fields: []field{{":path", "/"}, {"x", strings.Repeat("a", size)}}})
+		dropCopies(r, &head{fields: []field{{name: ":path", value: "/"}, {name: "x", value: strings.Repeat("a", size)}}})
 		if dropped := len(r.UserAgent()) == maxLoggedAgent && len(r.Header) == 1 && r.RequestURI == "/"; dropped != (size == largeHead) {
 			t.Errorf("of %d bytes: %d fields are left, %d bytes of the agent, %d of the target", size, len(r.Header), len(r.UserAgent()), len(r.RequestURI))
 		}
@@ -139,7 +139,7 @@ func TestRequestIsLetGo(t *testing.T) {
 		if test.status == 431 {
 			r.Method, r.Host, r.RequestURI = long, long, long
 		}
-		r.Header = http.Header{"X": {"1"}, "User-Agent": {long}, markerKey: {markerValue(1)}}
+		r.Header = http.Header{"X": {"1"}, "User-Agent": {long}, http.CanonicalHeaderKey(marker): {markerValue(1)}}
 		r = r.WithContext(c.of.withConn(r.Context(), c))
 		w := httptest.NewRecorder()
 		c.of.ServeHTTP(w, r)

@@ -231,7 +231,7 @@ func BenchmarkWorstHeads(b *testing.B) {
 		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(test.request)))
-			h, w := newHandler("none"), &responseWriter{make(http.Header)}
+			h, w := newHandler("none"), newResponseWriter()
 			head := &head{text: []byte(text(test.request))}
 			for b.Loop() {
 				asked := *r // of which hello drops the fields

@@ -170,9 +170,7 @@ func TestChunkedEnds(t *testing.T) {
 					continue
 				}
 				body := line + "abc" + chunkEnd + "0\r\n" + section
-				h := &http1{phase: inChunked}
-				h.follow([]byte(body))
-				if ended := h.phase == inHead; ended != (odd == 0 || slices.Contains(noFields, section)) {
+				if ended := followed(body); ended != (odd == 0 || slices.Contains(noFields, section)) {
 					t.Errorf("%q is followed to its end: %v", body, ended)
 				}
 				for name, cut := range cuts {
@@ -187,6 +185,22 @@ func TestChunkedEnds(t *testing.T) {
 			}
 		}
 	}
+}
+
+// followed reports whether a chunked body is followed to its end, and what comes next is taken for a head.
+func followed(body string) bool {
+	const head = "POST /hello HTTP/1.1\r\n\r\n"
+	h := new(http1)
+	feed := func(s string) {
+		for src := []byte(s); len(src) > 0; {
+			_, n, _ := h.feed(make([]byte, len(src)), src)
+			src = src[n:]
+		}
+	}
+	feed(head)
+	h.take(&http.Request{Method: "POST", RequestURI: "/hello", Proto: "HTTP/1.1", ContentLength: -1})
+	feed(body + "G")
+	return strings.HasSuffix(string(h.firstLine(100)), "G")
 }
 
 // smuggled holds bodies and ends of bodies made to be taken for heads.

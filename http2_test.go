@@ -126,6 +126,11 @@ func newHTTP2Peer(t testing.TB, network, addr string, config *tls.Config) *http2
 	}
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(20 * time.Second))
+	return newHTTP2PeerOn(t, c)
+}
+
+// newHTTP2PeerOn returns a peer on c.
+func newHTTP2PeerOn(t testing.TB, c net.Conn) *http2Peer {
 	return &http2Peer{t, c, hpack.NewDecoder(4096, nil), map[int]string{}, map[int]bool{}}
 }
 
@@ -532,7 +537,7 @@ func FuzzHTTP2(f *testing.F) {
 					c = huffman(c)
 				}
 				if c.first == 0x40 {
-					table = append([]field{{name, value}}, table...)
+					table = append([]field{{name: name, value: value}}, table...)
 					fit()
 				}
 				code = append(code, c)

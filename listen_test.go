@@ -53,8 +53,11 @@ func TestBuffers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := testLimits()
-		l.bounded = bounded
+		l, err := newLimits(limitsConfig{head: testHead, headCopies: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.bounded, l.queue = bounded, 10
 		ln := l.listener(tcp)
 		defer ln.Close()
 		_, c := bothEnds(t, ln)

@@ -62,7 +62,7 @@ func run(args []string) int {
 		return fail(1, "%v", err)
 	}
 	defer flushLog()
-	stopProfiles, err := startProfiles(profilesConfig{*cpuProfile, *memProfile, *blockRate, *mutexRate}) // last, for a start that fails to leave no file
+	stopProfiles, err := startProfiles(profilesConfig{cpuProfile: *cpuProfile, memProfile: *memProfile, blockProfileRate: *blockRate, mutexProfileFraction: *mutexRate}) // last, for a start that fails to leave no file
 	if err != nil {
 		return fail(1, "%v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -198,18 +199,18 @@ func TestMemoryOfOneConnection(t *testing.T) {
 
 // The largest head is taken over HTTP/2, however large that is.
 func TestLargestHead(t *testing.T) {
-	for _, head := range []int{testHead, 8 << 20} {
+	for _, most := range []int{testHead, 8 << 20} {
 		srv := newTestServer(nil)
-		srv.maxHead = head
+		srv.maxHead = most
 		a := srv.account()
-		h, rest := newHTTP2(head, false, &a), head
+		h, rest := newHTTP2(most, false, &a), most
 		for _, f := range []string{":method", "GET", ":path", "/hello", ":scheme", "http", ":authority", "localhost", "x"} {
 			rest -= len(f)
 		}
 		raw := cutIntoFrames(1, 16000, block(indexed(2), literalOf(4, "/hello"), indexed(6), literalOf(1, "localhost"), literal("x", strings.Repeat("a", rest-5*fieldCost))))
-		h.feed(make([]byte, 2*head), []byte(raw))
+		h.feed(make([]byte, 2*most), []byte(raw))
 		if rec := h.take(marked(1)); rec.head == nil || rec.as != taken || len(rec.head.fields) != 5 {
-			t.Errorf("with a limit of %d: %+v", head, rec)
+			t.Errorf("with a limit of %d: %+v", most, rec)
 		}
 	}
 }
@@ -392,3 +393,10 @@ func ended(h *http2) bool {
 	_, _, err := h.feed(make([]byte, 1<<20), nil)
 	return err == io.EOF
 }
+
+// marked returns a request with the marker of n, as net/http hands it over.
+func marked(n uint64) *http.Request {
+	return &http.Request{Header: http.Header{http.CanonicalHeaderKey(marker): {"its own", markerValue(n)}}}
+}
+
+func markerValue(n uint64) string { return strconv.FormatUint(1e18+n, 10) }

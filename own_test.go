@@ -20,7 +20,7 @@ func benchRequestOf(tb testing.TB) *http.Request {
 
 func BenchmarkServe(b *testing.B) {
 	b.ReportAllocs()
-	c, r, buf, w := newTestConn(peer{}), benchRequestOf(b), make([]byte, 4096), &responseWriter{make(http.Header)}
+	c, r, buf, w := newTestConn(peer{}), benchRequestOf(b), make([]byte, 4096), newResponseWriter()
 	for b.Loop() {
 		c.Read(buf)
 		again := *r

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2/hpack"
 )
 
 // A closable is one end of a pipe, and tells when it is closed.
@@ -41,7 +39,7 @@ func TestStalledProfiles(t *testing.T) {
 		t.Cleanup(func() { client.Close() })
 		client.SetDeadline(time.Now().Add(20 * time.Second))
 		ctx, closed := context.WithTimeout(context.Background(), 20*time.Second)
-		clients <- closable{halfClosingPipe{server}, closed}
+		clients <- closable{halfClosingPipe{Conn: server}, closed}
 		return client, ctx
 	}
 	for protocol, isLetGo := range map[string]func(path string) bool{
@@ -55,7 +53,7 @@ func TestStalledProfiles(t *testing.T) {
 			c, _ := dial()
 			go io.WriteString(c, preface+frameOf(settingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00")+ // no window
 				frameOf(headersFrame, endHeaders|endStream, 1, block(indexed(6), literalOf(4, path), indexed(2), literalOf(1, "test"))))
-			p := &http2Peer{t, c, hpack.NewDecoder(4096, nil), map[int]string{}, map[int]bool{}}
+			p := newHTTP2PeerOn(t, c)
 			return p.await(1)[1] == "RST_STREAM 2"
 		},
 	} {

@@ -18,7 +18,7 @@ func TestRefusedWithinALine(t *testing.T) {
 			var told []int
 			conns := make(stage, 1)
 			defer close(conns)
-			conns <- halfClosingPipe{server}
+			conns <- halfClosingPipe{Conn: server}
 			o := options{refused: func(r refusal) { told = append(told, r.status) }}
 			go serveHeads(newEcho(), conns, o)
 			send(client, "GET / HTTP/1.1\r\nHost: a\r\n")

@@ -7,11 +7,9 @@ import (
 	"testing"
 )
 
-func markerValue(n uint64) string { return strconv.FormatUint(firstNumber+n, 10) }
-
-// marked returns a request with the marker of n, as net/http hands it over.
-func marked(n uint64) *http.Request {
-	return &http.Request{Header: http.Header{markerKey: {"its own", markerValue(n)}}}
+// naming returns a request with the marker of n, as net/http hands it over.
+func naming(n uint64) *http.Request {
+	return &http.Request{Header: http.Header{markerKey: {"its own", strconv.FormatUint(firstNumber+n, 10)}}}
 }
 
 // A marker is taken out of the request, and names one head once.
@@ -25,11 +23,11 @@ func TestMarker(t *testing.T) {
 		ss.nextMarker()
 		ss.begin(1, 0, request2{head: newHead()})
 	}
-	r := marked(2)
+	r := naming(2)
 	if ss.take(r).head == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {
 		t.Errorf("%v", r.Header)
 	}
-	for _, r := range []*http.Request{marked(2), marked(4), marked(0), r, r} {
+	for _, r := range []*http.Request{naming(2), naming(4), naming(0), r, r} {
 		if ss.take(r).head != nil {
 			t.Errorf("%v names a head", r.Header)
 		}

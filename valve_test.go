@@ -86,14 +86,14 @@ func TestDelayEndsWithConnection(t *testing.T) {
 		defer close(clients)
 		go serveOn(newServer(h, testHead, l), clients, nil, l)
 		client, server := net.Pipe()
-		clients <- halfClosingPipe{server}
+		clients <- halfClosingPipe{Conn: server}
 		go io.WriteString(client, strings.Repeat(asking("/hello?delay=30s", ""), 2))
 		time.Sleep(time.Second)
 		if n := h.inFlight.Load(); n != 1 {
 			t.Fatalf("%d requests are in flight", n)
 		}
 		_, another := net.Pipe()
-		clients <- halfClosingPipe{another} // evicts the first
+		clients <- halfClosingPipe{Conn: another} // evicts the first
 		synctest.Wait()
 		if n := h.inFlight.Load(); n != 0 {
 			t.Errorf("%d requests are in flight", n)
