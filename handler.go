@@ -11,6 +11,11 @@ import (
 	"time"
 
 	"github.com/golang/glog"
+
+	"httpserver/internal/head"
+	"httpserver/internal/logging"
+	"httpserver/internal/profiling"
+	"httpserver/internal/rawhead"
 )
 
 // This file holds who answers what.
@@ -33,7 +38,7 @@ type handler struct {
 func newHandler(access string) *handler {
 	hostname, err := os.Hostname()
 	if err != nil {
-		later(0, func() { glog.Warningf("Served-By will say localhost: %v", err) })
+		logging.Later(0, func() { glog.Warningf("Served-By will say localhost: %v", err) })
 		hostname = "localhost"
 	}
 	h := &handler{mux: http.NewServeMux(), hostname: []string{hostname}}
@@ -41,7 +46,7 @@ func newHandler(access string) *handler {
 	h.mux.HandleFunc(helloPath, h.hello)
 	h.mux.HandleFunc(healthzPath, h.healthz)
 	if access != "none" {
-		handleProfiles(h.mux, access)
+		profiling.Handle(h.mux, access)
 	}
 	return h
 }
@@ -50,13 +55,13 @@ func newHandler(access string) *handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.inFlight.Add(1)
 	defer h.inFlight.Add(-1)
-	rec := &recorder{ResponseWriter: w, head: headOf(r)}
+	rec := &recorder{ResponseWriter: w, head: rawhead.Of(r)}
 	if h.stopping.Load() {
 		w.Header().Set("Connection", "close") // over HTTP/2, net/http makes it a GOAWAY
 	}
 	defer dropCopies(r, rec.head)
 	if glog.V(4) {
-		logHead(r, rec.head.orView(r))
+		logHead(r, rec.head.OrView(r))
 	}
 	if glog.V(logLevel(r)) {
 		defer rec.log(r, time.Now()) // after a panic too
@@ -102,16 +107,16 @@ const largeHead = 4 << 10
 
 // dropCopies has r hold no copy of h, if that is large, but what the log says of it: net/http holds
 // r until the client has taken the whole answer.
-func dropCopies(r *http.Request, h *head) {
-	if h == nil || h.size() <= largeHead {
+func dropCopies(r *http.Request, h *head.Head) {
+	if h == nil || h.Size() <= largeHead {
 		return
 	}
 	agent := r.UserAgent()
 	r.Header = http.Header{"User-Agent": {strings.Clone(agent[:min(len(agent), maxLoggedAgent)])}}
 	r.URL = new(url.URL)
-	for _, f := range h.fields {
-		if f.name == ":path" {
-			r.RequestURI = f.value
+	for _, f := range h.Fields {
+		if f.Name == ":path" {
+			r.RequestURI = f.Value
 		}
 	}
 }

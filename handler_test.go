@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"math"
@@ -11,26 +10,30 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-	"weak"
+
+	"httpserver/internal/frame"
+	"httpserver/internal/head"
+	"httpserver/internal/overload"
+	"httpserver/internal/rawhead"
+	"httpserver/internal/wire"
 )
 
 // testServer serves h as main does, on a free port, and returns its address.
 func testServer(t *testing.T, h *handler) string { return testServerWithin(t, h, testLimits()) }
 
-func testServerWithin(t *testing.T, h *handler, l *limits) string {
+func testServerWithin(t *testing.T, h *handler, l *overload.Limits) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(h, testHead, l)
+	srv := newServer(h, wire.TestHead, l)
 	t.Cleanup(func() { srv.Close() })
 	go serveOn(srv, ln, nil, l)
 	return ln.Addr().String()
@@ -95,7 +98,7 @@ func TestPaths(t *testing.T) {
 	} {
 		t.Run(test.request, func(t *testing.T) {
 			method, _, _ := strings.Cut(test.request, " ")
-			res, body, _ := roundTrip(t, addr, method, test.request+"\r\nHost: localhost\r\n\r\n")
+			res, body, _ := wire.RoundTrip(t, addr, method, test.request+"\r\nHost: localhost\r\n\r\n")
 			if res.StatusCode != test.status {
 				t.Errorf("status %d, want %d", res.StatusCode, test.status)
 			}
@@ -108,13 +111,13 @@ func TestPaths(t *testing.T) {
 		})
 	}
 	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
-		res, _, _ := roundTrip(t, addr, "GET", "GET /debug/pprof/"+name+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		res, _, _ := wire.RoundTrip(t, addr, "GET", "GET /debug/pprof/"+name+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if res.StatusCode != 200 {
 			t.Errorf("/debug/pprof/%s: status %d", name, res.StatusCode)
 		}
 	}
 
-	tr := http2Transport(t)
+	tr := wire.HTTP2Transport(t)
 	for path, status := range map[string]int{"/hello/a": 200, "/hello/../x": 200, "//hello": 200, "/hello//a": 200, "/hellox": 404, "/": 404} {
 		res, err := tr.RoundTrip(httptest.NewRequest("GET", "http://"+addr+path, nil))
 		if err != nil {
@@ -142,12 +145,12 @@ func TestHeadLimit(t *testing.T) {
 	addr := testServer(t, newHandler("local"))
 	const begin, end = "GET /hello HTTP/1.1\r\nHost: test\r\nX: ", "\r\n\r\n"
 	for over, status := range map[int]int{0: 200, 1: 431} {
-		left := testHead - len(begin+end) - 2*fieldCost + over
-		tiny := strings.Repeat("\r\na:", left/(fieldCost+len("\r\na:"))) // fields
+		left := wire.TestHead - len(begin+end) - 2*head.FieldCost + over
+		tiny := strings.Repeat("\r\na:", left/(head.FieldCost+len("\r\na:"))) // fields
 		for _, fields := range []string{"", tiny} {
-			more := left - len(fields)/len("\r\na:")*(fieldCost+len("\r\na:"))
+			more := left - len(fields)/len("\r\na:")*(head.FieldCost+len("\r\na:"))
 			raw := begin + strings.Repeat("a", more) + fields + end
-			res, _, _ := roundTrip(t, addr, "GET", raw)
+			res, _, _ := wire.RoundTrip(t, addr, "GET", raw)
 			if res.StatusCode != status {
 				t.Errorf("head %d bytes over the limit, of %d bytes: status %d, want %d", over, len(raw), res.StatusCode, status)
 			}
@@ -159,7 +162,7 @@ func TestHeadLimit(t *testing.T) {
 func TestManyFields(t *testing.T) {
 	addr := testServer(t, newHandler("none"))
 	const begin, field, end = "GET /hello HTTP/1.1\nHost:\n", "a:\n", "\n"
-	most := (testHead - len(begin+end) - fieldCost) / (len(field) + fieldCost)
+	most := (wire.TestHead - len(begin+end) - head.FieldCost) / (len(field) + head.FieldCost)
 	names := strings.Repeat("a,", 10000)
 	for name, test := range map[string]struct {
 		raw    string
@@ -167,22 +170,22 @@ func TestManyFields(t *testing.T) {
 	}{
 		"fields":   {begin + strings.Repeat(field, most) + end, 200},
 		"one more": {begin + strings.Repeat(field, most+1) + end, 431},
-		"trailers": {begin + chunked + "Trailer: " + names + "\n" + end + "0\r\n\r\n", 200},
+		"trailers": {begin + wire.Chunked + "Trailer: " + names + "\n" + end + "0\r\n\r\n", 200},
 	} {
-		if res, _, _ := roundTrip(t, addr, "GET", test.raw); res.StatusCode != test.status {
+		if res, _, _ := wire.RoundTrip(t, addr, "GET", test.raw); res.StatusCode != test.status {
 			t.Errorf("%s: status %d, want %d", name, res.StatusCode, test.status)
 		}
 	}
 
-	most = (len("large"+largeValue(0)) + fieldCost) / (len("a") + fieldCost) // in the place of that field
-	fields := slices.Repeat([]coded{literal("a", "")}, most)
-	p := newHTTP2Peer(t, "tcp", addr, nil)
-	p.send(http2Start+request(1, fields...)+request(3, append(fields, fields[0])...)+request(5, literal("trailer", names[:4000])), cuts["whole"])
-	got := p.await(1, 3, 5)
+	most = (len("large"+wire.LargeValue(0)) + head.FieldCost) / (len("a") + head.FieldCost) // in the place of that field
+	fields := slices.Repeat([]wire.Coded{wire.Literal("a", "")}, most)
+	p := wire.NewHTTP2Peer(t, "tcp", addr, nil)
+	p.Send(wire.HTTP2Start+wire.Request(1, fields...)+wire.Request(3, append(fields, fields[0])...)+wire.Request(5, wire.Literal("trailer", names[:4000])), wire.Cuts["whole"])
+	got := p.Await(1, 3, 5)
 	for stream, want := range map[int]string{
-		1: shown4 + strings.Repeat("a: \n", most),
-		3: tooLargeLine,
-		5: shown4 + "trailer: " + names[:4000] + "\n",
+		1: wire.Shown4 + strings.Repeat("a: \n", most),
+		3: wire.TooLargeLine,
+		5: wire.Shown4 + "trailer: " + names[:4000] + "\n",
 	} {
 		if got[stream] != want {
 			t.Errorf("HTTP/2, stream %d gets %.200q, want %.200q", stream, got[stream], want)
@@ -200,8 +203,8 @@ func TestKeepAlive(t *testing.T) {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	for _, path := range []string{"/hello", "/nowhere", "/hello"} {
-		io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: test\r\nX: "+strings.Repeat("a", testHead/2)+"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
-		if res, _ := readResponse(t, r, "POST"); res.StatusCode == 431 {
+		io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: test\r\nX: "+strings.Repeat("a", wire.TestHead/2)+"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+		if res, _ := wire.ReadResponse(t, r, "POST"); res.StatusCode == 431 {
 			t.Errorf("%s: %s", path, res.Status)
 		}
 	}
@@ -212,7 +215,7 @@ func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	h := newHandler("local")
 	h.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
-	srv := newServer(h, testHead, testLimits())
+	srv := newServer(h, wire.TestHead, testLimits())
 	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "main.logWriter" {
 		t.Errorf("net/http logs to %s", got)
 	}
@@ -231,53 +234,10 @@ func TestPanic(t *testing.T) {
 	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
 		t.Errorf("response %q, %v", b, err)
 	}
-	roundTrip(t, ln.Addr().String(), "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
+	wire.RoundTrip(t, ln.Addr().String(), "GET", "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
 	srv.Close()
 	if !strings.Contains(log.String(), "http: panic serving "+c.LocalAddr().String()+": oh\ngoroutine ") {
 		t.Errorf("log: %s", &log)
-	}
-}
-
-// A map of announced trailers, which takes 80 times what announces it, isn't held.
-func TestAnnouncedTrailers(t *testing.T) {
-	r, err := http.NewRequest("GET", "/hello", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Trailer = http.Header{"A": nil}
-	c := newTestConn(peer{})
-	r = r.WithContext(c.of.withConn(r.Context(), c))
-	c.of.ServeHTTP(newResponseWriter(), r)
-	if r.Trailer != nil {
-		t.Error("it is")
-	}
-}
-
-// Nothing is held of a connection of HTTP/2 that ended with a stream open.
-func TestEndWithOpenStream(t *testing.T) {
-	t.Parallel()
-	srv, conns := newEcho(), make(chan weak.Pointer[conn], 1)
-	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		conns <- weak.Make(connOf(nc))
-		return ctx
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer srv.Close()
-	go serveHeads(srv, ln, options{})
-	p := newHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
-	p.send(http2NoWindow+request(1), cuts["whole"])
-	if !p.awaitHead(1) {
-		t.Fatal("no answer")
-	}
-	p.c.Close()
-	c := <-conns
-	for begin := time.Now(); c.Value() != nil; runtime.GC() {
-		if time.Since(begin) > 20*time.Second {
-			t.Fatal("it is held")
-		}
 	}
 }
 
@@ -285,10 +245,10 @@ func TestEndWithOpenStream(t *testing.T) {
 func servePipe(t *testing.T) (client net.Conn) {
 	time.Sleep(time.Until(testsBegan))
 	client, server := net.Pipe()
-	clients := make(stage, 1)
-	clients <- halfClosingPipe{Conn: server}
+	clients := make(wire.Stage, 1)
+	clients <- wire.HalfClosingPipe{Conn: server}
 	t.Cleanup(func() { close(clients) })
-	go serveOn(newServer(newHandler("none"), testHead, testLimits()), clients, nil, testLimits())
+	go serveOn(newServer(newHandler("none"), wire.TestHead, testLimits()), clients, nil, testLimits())
 	return client
 }
 
@@ -301,11 +261,11 @@ func TestIdleHTTP2(t *testing.T) {
 				io.Copy(io.Discard, client)
 				ended = time.Now()
 			}()
-			io.WriteString(client, http2Start)
+			io.WriteString(client, wire.HTTP2Start)
 			last := time.Now()
 			if hasRequest {
 				time.Sleep(idleTimeout * 3 / 4)
-				io.WriteString(client, request(1))
+				io.WriteString(client, wire.Request(1))
 				last = time.Now()
 			}
 			time.Sleep(2 * idleTimeout)
@@ -325,9 +285,11 @@ func TestHalfBlocks(t *testing.T) {
 			io.Copy(io.Discard, client)
 			ended = time.Now()
 		}()
-		half := func(stream int) string { return frameOf(headersFrame, endStream, stream, block(asked4...)) }
-		rest := func(stream int) string { return frameOf(continuationFrame, endHeaders, stream) }
-		io.WriteString(client, http2Start+half(1))
+		half := func(stream int) string {
+			return wire.FrameOf(frame.Headers, frame.EndStream, stream, wire.Block(wire.Asked4...))
+		}
+		rest := func(stream int) string { return wire.FrameOf(frame.Continuation, frame.EndHeaders, stream) }
+		io.WriteString(client, wire.HTTP2Start+half(1))
 		time.Sleep(headTimeout / 2)
 		begin := time.Now()
 		io.WriteString(client, rest(1)+half(3))
@@ -349,13 +311,13 @@ func TestBodyWindow(t *testing.T) {
 		before := debug.SetMemoryLimit(limit)
 		l := testLimits()
 		debug.SetMemoryLimit(before)
-		c := newHTTP2Peer(t, "tcp", testServerWithin(t, newHandler("none"), l), nil).c
-		io.WriteString(c, http2Start)
-		f := make(frame, frameHeader)
-		if _, err := io.ReadFull(c, f); err != nil || f.kind() != settingsFrame {
+		c := wire.NewHTTP2Peer(t, "tcp", testServerWithin(t, newHandler("none"), l), nil).Conn
+		io.WriteString(c, wire.HTTP2Start)
+		f := make(frame.Frame, frame.HeaderSize)
+		if _, err := io.ReadFull(c, f); err != nil || f.Kind() != wire.SettingsFrame {
 			t.Fatalf("%q, %v", f, err)
 		}
-		settings := make([]byte, f.length())
+		settings := make([]byte, f.Length())
 		if _, err := io.ReadFull(c, settings); err != nil {
 			t.Fatal(err)
 		}
@@ -376,7 +338,7 @@ func TestStalledHTTP2Write(t *testing.T) {
 	for read := range 2 {
 		synctest.Test(t, func(t *testing.T) {
 			client := servePipe(t)
-			io.WriteString(client, preface+frameOf(settingsFrame, 0, 0))
+			io.WriteString(client, frame.Preface+wire.FrameOf(wire.SettingsFrame, 0, 0))
 			client.Read(make([]byte, read))
 			time.Sleep(responseTimeout + time.Second)
 			if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {
@@ -388,3 +350,50 @@ func TestStalledHTTP2Write(t *testing.T) {
 
 // testsBegan is a time that the clock of a bubble is to be past.
 var testsBegan = time.Now()
+
+func TestPprofAccess(t *testing.T) {
+	for access, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"all":   {200, strings.Join(os.Args, "\x00")},
+		"local": {403, "profiles are for clients on this machine: Host is neither localhost nor a loopback address; -pprof=all opens them to all\n"},
+		"none":  {404, "not found; try /hello, /healthz or /debug/pprof/\n"},
+	} {
+		res, body, _ := wire.RoundTrip(t, testServer(t, newHandler(access)), "GET", "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: test\r\n\r\n")
+		if res.StatusCode != want.status || body != want.body {
+			t.Errorf("-pprof=%s: %d %q, want %d %q", access, res.StatusCode, body, want.status, want.body)
+		}
+	}
+}
+
+// A delay ends with its connection, also where net/http doesn't see that, because of what came behind.
+func TestDelayEndsWithConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(testsBegan))
+		l, err := overload.New(overload.Config{MaxConns: 1, MaxHead: wire.TestHead, HeadCopies: rawhead.HeadCopies, Idle: idleTimeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients, h := make(wire.Stage), newHandler("none")
+		defer close(clients)
+		go serveOn(newServer(h, wire.TestHead, l), clients, nil, l)
+		client, server := net.Pipe()
+		clients <- wire.HalfClosingPipe{Conn: server}
+		go io.WriteString(client, strings.Repeat(wire.Asking("/hello?delay=30s", ""), 2))
+		time.Sleep(time.Second)
+		if n := h.inFlight.Load(); n != 1 {
+			t.Fatalf("%d requests are in flight", n)
+		}
+		_, another := net.Pipe()
+		clients <- wire.HalfClosingPipe{Conn: another} // evicts the first
+		synctest.Wait()
+		if n := h.inFlight.Load(); n != 0 {
+			t.Errorf("%d requests are in flight", n)
+		}
+		if _, err := bufio.NewReader(client).ReadByte(); err != io.EOF {
+			t.Errorf("the client gets %v", err)
+		}
+		another.Close()
+	})
+}

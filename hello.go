@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"httpserver/internal/certs"
+	"httpserver/internal/head"
+	"httpserver/internal/rawhead"
 )
 
 // This file holds /hello.
@@ -49,7 +53,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(delay):
 		case <-r.Context().Done(): // the client went
 			panic(http.ErrAbortHandler) // or net/http would answer 200
-		case <-closedOf(r):
+		case <-rawhead.Closed(r):
 			panic(http.ErrAbortHandler)
 		}
 	}
@@ -58,22 +62,22 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	header["Remote-Addr"] = []string{r.RemoteAddr}
 	header["Served-By"] = h.hostname
 	header["X-Content-Type-Options"] = noSniff
-	switch shown := rec.head.orView(r); {
+	switch shown := rec.head.OrView(r); {
 	case err != nil:
 		rec.begin(status, textType, 0)
 		fmt.Fprintln(rec, err)
 	case json:
 		if rec.begin(status, jsonType, 0) {
-			shown.writeJSON(rec, r, func(j jsonWriter) {
-				j.members(",", "remoteAddr", r.RemoteAddr, "hostname", h.hostname[0])
+			shown.WriteJSON(rec, r, func(j head.JSON) {
+				j.Members(",", "remoteAddr", r.RemoteAddr, "hostname", h.hostname[0])
 				if r.TLS != nil {
 					j.WriteString(`,"tls":`)
-					writeTLS(j, r.TLS)
+					certs.WriteTLS(j, r.TLS)
 				}
 			})
 		}
-	case rec.begin(status, textType, shown.textLen(r)):
-		shown.writeText(rec, r)
+	case rec.begin(status, textType, shown.TextLen(r)):
+		shown.WriteText(rec, r)
 	}
 }
 

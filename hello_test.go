@@ -2,14 +2,103 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"httpserver/internal/head"
+	"httpserver/internal/wire"
 )
+
+// Where the head as it arrived isn't known, net/http's view is shown.
+func TestHelloView(t *testing.T) {
+	h := newHandler("local")
+	for raw, want := range map[string]string{
+		"GET /hello HTTP/1.1\r\nx-b: 2\r\nHost: test\r\nX-A: \r\nx-B: 1\r\nCookie: a=b\r\n\r\n": "GET /hello HTTP/1.1\nHost: test\nCookie: a=b\nX-A: \nX-B: 2\nX-B: 1\n",
+		"GET /hello HTTP/1.0\r\n\r\n": "GET /hello HTTP/1.0\n",
+	} {
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Del("Host") // as net/http's server does
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if got := w.Body.String(); got != want {
+			t.Errorf("%q shows %q, want %q", raw, got, want)
+		}
+	}
+}
+
+func TestHelloJSON(t *testing.T) {
+	hostname, _ := os.Hostname()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := newServer(newHandler("local"), wire.TestHead, testLimits())
+	go serveOn(srv, ln, &tls.Config{Certificates: []tls.Certificate{wire.NewPair(t, nil)}, MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, testLimits())
+	defer srv.Close()
+	c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "example.com",
+		NextProtos: []string{"http/1.1"}, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "PUT /hello?\xe9<& HTTP/1.1\r\nx-b: 2\r\nHost: test\r\nTE: \xe9 \r\n \r\n\t\xe8\r\nX:\r\n a\r\n \r\nx-B:\t\xc3\xa9 \r\nAccept: application/json\r\n\r\n")
+	res, body := wire.ReadResponse(t, bufio.NewReader(c), "PUT")
+	want := `{"method":"PUT","target":"/hello?é<&","proto":"HTTP/1.1","host":"test",` +
+		`"headers":{"Accept":["application/json"],"Host":["test"],"Te":["é  è"],"X":["a"],"X-B":["2","é"]},` +
+		`"rawHeaders":[["x-b","2"],["Host","test"],["TE","é  è"],["X","a"],["x-B","é"],["Accept","application/json"]],` +
+		`"remoteAddr":"` + c.LocalAddr().String() + `","hostname":"` + hostname + `",` +
+		`"tls":{"version":"TLS 1.2","cipherSuite":"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256","serverName":"example.com","alpn":"http/1.1","resumed":false,"keyExchangeGroup":"X25519"}}` + "\n"
+	if got := res.Header.Get("Content-Type"); got != "application/json" || body != want {
+		t.Errorf("%s\n%swant\n%s", got, body, want)
+	}
+}
+
+// Go's own client.
+func TestHelloHTTP2(t *testing.T) {
+	addr := testServer(t, newHandler("local"))
+	tr := wire.HTTP2Transport(t)
+	req, _ := http.NewRequest("POST", "http://"+addr+"/hello?x", io.MultiReader(strings.NewReader("body")))
+	req.Header = http.Header{"X-B": {"2", "1"}, "X-_": {""}, "Accept": {"*/*"}, "User-Agent": {"test"}, "Accept-Encoding": {"br"}}
+	res, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	lines := strings.SplitAfter(string(body), "\n")
+	slices.Sort(lines[5:]) // which the client sends in any order
+	want := "POST /hello?x HTTP/2.0\n:authority: " + addr + "\n:method: POST\n:path: /hello?x\n:scheme: http\n" +
+		"accept-encoding: br\naccept: */*\nuser-agent: test\nx-_: \nx-b: 1\nx-b: 2\n"
+	if got := strings.Join(append(lines[:5], lines[6:]...), ""); got != want {
+		t.Errorf("body\n%swant\n%s", body, want)
+	}
+}
+
+// A request keeps no copies of a large head, but what the log says of it, and those of a small one.
+func TestDropCopies(t *testing.T) {
+	long := strings.Repeat("a", 2*wire.TestHead)
+	for _, size := range []int{1, largeHead} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header = http.Header{"X": {"1"}, "User-Agent": {long}}
+		r.RequestURI = long
+		dropCopies(r, &head.Head{Fields: []head.Field{{Name: ":path", Value: "/"}, {Name: "x", Value: strings.Repeat("a", size)}}})
+		if dropped := len(r.UserAgent()) == maxLoggedAgent && len(r.Header) == 1 && r.RequestURI == "/"; dropped != (size == largeHead) {
+			t.Errorf("of %d bytes: %d fields are left, %d bytes of the agent, %d of the target", size, len(r.Header), len(r.UserAgent()), len(r.RequestURI))
+		}
+	}
+}
 
 // Every response of /hello says what it is, how long, who answered and whom.
 func TestHelloFields(t *testing.T) {
@@ -29,7 +118,7 @@ func TestHelloFields(t *testing.T) {
 		{"too large a body", "POST /hello?status=200 HTTP/1.1\r\nHost: test\r\nContent-Length: 20000000\r\n\r\n", textType[0], 413},
 	} {
 		method, _, _ := strings.Cut(test.request, " ")
-		res, body, peer := roundTrip(t, addr, method, test.request)
+		res, body, peer := wire.RoundTrip(t, addr, method, test.request)
 		for field, want := range map[string]string{
 			"Cache-Control":          "no-store",
 			"Content-Type":           test.contentType,
@@ -89,7 +178,7 @@ func TestAskedStatusAndDelay(t *testing.T) {
 		{strings.Repeat("&", 64) + "status=503", 200, echo},
 	} {
 		for _, field := range []string{"", "X: " + strings.Repeat("a", 5000) + "\r\n"} {
-			res, body, _ := roundTrip(t, addr, "POST", "POST /hello?"+test.query+" HTTP/1.1\r\nHost: test\r\n"+field+"Content-Length: 4\r\n\r\nbody")
+			res, body, _ := wire.RoundTrip(t, addr, "POST", "POST /hello?"+test.query+" HTTP/1.1\r\nHost: test\r\n"+field+"Content-Length: 4\r\n\r\nbody")
 			if res.StatusCode != test.status || !strings.HasPrefix(body, test.body) || test.body == "" && body != "" {
 				t.Errorf("%s: %d %.200q, want %d %q", test.query, res.StatusCode, body, test.status, test.body)
 			}
@@ -99,7 +188,7 @@ func TestAskedStatusAndDelay(t *testing.T) {
 		}
 	}
 
-	tr := http2Transport(t)
+	tr := wire.HTTP2Transport(t)
 	for _, status := range []int{204, 205, 304} {
 		req, _ := http.NewRequest("GET", fmt.Sprintf("http://%s/hello?status=%d", addr, status), nil)
 		req.Header.Set("X", strings.Repeat("a", 5000))
@@ -186,7 +275,7 @@ func TestBodies(t *testing.T) {
 		{"chunked badly", "Transfer-Encoding: chunked", "x\r\n", 400, "request body: invalid byte in chunk length\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			res, body, _ := roundTrip(t, addr, "POST", "POST /hello HTTP/1.1\r\nHost: test\r\n"+test.field+"\r\n\r\n"+test.body)
+			res, body, _ := wire.RoundTrip(t, addr, "POST", "POST /hello HTTP/1.1\r\nHost: test\r\n"+test.field+"\r\n\r\n"+test.body)
 			if res.StatusCode != test.status {
 				t.Errorf("status %d, want %d", res.StatusCode, test.status)
 			}
@@ -210,19 +299,19 @@ func BenchmarkWorstHeads(b *testing.B) {
 		fmt.Fprintf(&distinct, "%s:\r\n", strconv.FormatInt(int64(i*7919%1700+36*36), 36)) // out of order
 	}
 	for _, test := range []struct{ name, request string }{
-		{"one field", asking("/hello", "X: "+fill("a")+"\r\n")},
-		{"long Accept", asking("/hello", "Accept: "+fill("text/a;q=0,")+"\r\n")},
-		{"Accept", asking("/hello", "Accept: "+strings.Repeat("text/a;q=0,", maxAccept/11)+"\r\n")},
-		{"many Accepts", asking("/hello", strings.Repeat("Accept:\r\n", 1550))},
-		{"query", asking("/hello?"+fill("&"), "")},
-		{"delays", asking("/hello?"+strings.Repeat("delay=0h0h0h0h0h0h0h0h&", maxParts), "")},
-		{"JSON of one field", asking("/hello", acceptJSON+"X: "+fill("a")+"\r\n")},
-		{"JSON of tabs", asking("/hello", acceptJSON+"X: a"+fill("\t")+"a\r\n")},
-		{"JSON of quotes", asking("/hello", acceptJSON+"X: "+fill(`"`)+"\r\n")},
-		{"JSON of Latin-1", asking("/hello", acceptJSON+"X: "+fill("a\xe9")+"\r\n")},
-		{"JSON of distinct fields", asking("/hello", acceptJSON+distinct.String())},
-		{"JSON of equal fields", asking("/hello", acceptJSON+strings.Repeat("a:\r\n", 1700))},
-		{"JSON of folded lines", asking("/hello", acceptJSON+"a: b\r\n"+strings.Repeat(" c\r\n", 1700))},
+		{"one field", wire.Asking("/hello", "X: "+fill("a")+"\r\n")},
+		{"long Accept", wire.Asking("/hello", "Accept: "+fill("text/a;q=0,")+"\r\n")},
+		{"Accept", wire.Asking("/hello", "Accept: "+strings.Repeat("text/a;q=0,", maxAccept/11)+"\r\n")},
+		{"many Accepts", wire.Asking("/hello", strings.Repeat("Accept:\r\n", 1550))},
+		{"query", wire.Asking("/hello?"+fill("&"), "")},
+		{"delays", wire.Asking("/hello?"+strings.Repeat("delay=0h0h0h0h0h0h0h0h&", maxParts), "")},
+		{"JSON of one field", wire.Asking("/hello", wire.AcceptJSON+"X: "+fill("a")+"\r\n")},
+		{"JSON of tabs", wire.Asking("/hello", wire.AcceptJSON+"X: a"+fill("\t")+"a\r\n")},
+		{"JSON of quotes", wire.Asking("/hello", wire.AcceptJSON+"X: "+fill(`"`)+"\r\n")},
+		{"JSON of Latin-1", wire.Asking("/hello", wire.AcceptJSON+"X: "+fill("a\xe9")+"\r\n")},
+		{"JSON of distinct fields", wire.Asking("/hello", wire.AcceptJSON+distinct.String())},
+		{"JSON of equal fields", wire.Asking("/hello", wire.AcceptJSON+strings.Repeat("a:\r\n", 1700))},
+		{"JSON of folded lines", wire.Asking("/hello", wire.AcceptJSON+"a: b\r\n"+strings.Repeat(" c\r\n", 1700))},
 	} {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(test.request)))
 		if err != nil {
@@ -231,8 +320,8 @@ func BenchmarkWorstHeads(b *testing.B) {
 		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(test.request)))
-			h, w := newHandler("none"), newResponseWriter()
-			head := &head{text: []byte(text(test.request))}
+			h, w := newHandler("none"), wire.NewResponseWriter()
+			head := &head.Head{Text: []byte(wire.Text(test.request))}
 			for b.Loop() {
 				asked := *r // of which hello drops the fields
 				h.hello(&recorder{ResponseWriter: w, head: head}, &asked)

@@ -15,6 +15,12 @@ import (
 	"time"
 
 	"github.com/golang/glog"
+
+	"httpserver/internal/certs"
+	"httpserver/internal/logging"
+	"httpserver/internal/overload"
+	"httpserver/internal/profiling"
+	"httpserver/internal/rawhead"
 )
 
 // stopTimeout is what requests in flight get to end once the server stops.
@@ -36,39 +42,39 @@ func run(args []string) int {
 	signals, hangups := notifySignals()
 	var tlsConfig *tls.Config
 	if *certFile != "" {
-		cert, err := loadCertificate(*certFile, *keyFile)
+		cert, err := certs.Load(*certFile, *keyFile)
 		if err != nil {
 			return fail(1, "-cert %q, -key %q: %v", *certFile, *keyFile, err)
 		}
 		go func() {
 			for range hangups {
-				cert.reload()
+				cert.Reload()
 			}
 		}()
-		tlsConfig = newTLSConfig(cert, *clientCert)
+		tlsConfig = certs.NewConfig(cert, *clientCert)
 	}
-	limits, err := newLimits(limitsConfig{conns: *maxConns, head: *maxHead, headCopies: headCopies,
-		tls: tlsConfig != nil, clientCert: *clientCert, idle: idleTimeout + headTimeout})
+	limits, err := overload.New(overload.Config{MaxConns: *maxConns, MaxHead: *maxHead, HeadCopies: rawhead.HeadCopies,
+		TLS: tlsConfig != nil, ClientCert: *clientCert, Idle: idleTimeout + headTimeout})
 	if err != nil {
 		return fail(2, "%v", err)
 	}
-	tuneCollector()
+	overload.TuneCollector()
 	ln, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return fail(1, "-addr %q: %v", *addr, err)
 	}
-	flushLog, err := startLog()
+	flushLog, err := logging.Start()
 	if err != nil {
 		return fail(1, "%v", err)
 	}
 	defer flushLog()
-	stopProfiles, err := startProfiles(profilesConfig{cpuProfile: *cpuProfile, memProfile: *memProfile, blockProfileRate: *blockRate, mutexProfileFraction: *mutexRate}) // last, for a start that fails to leave no file
+	stopProfiles, err := profiling.Start(profiling.Config{CPUProfile: *cpuProfile, MemProfile: *memProfile, BlockProfileRate: *blockRate, MutexProfileFraction: *mutexRate}) // last, for a start that fails to leave no file
 	if err != nil {
 		return fail(1, "%v", err)
 	}
 	status := serve(ln, tlsConfig, limits, signals)
 	if err := stopProfiles(); err != nil {
-		later(0, func() { glog.Errorf("%v", err) })
+		logging.Later(0, func() { glog.Errorf("%v", err) })
 		status = 1
 	}
 	return status
@@ -97,21 +103,21 @@ func notifySignals() (stops, hangups chan os.Signal) {
 
 // serve answers requests on ln within l, over TLS unless tlsConfig is nil, until a signal
 // ends it, and returns the exit status.
-func serve(ln net.Listener, tlsConfig *tls.Config, l *limits, signals <-chan os.Signal) int {
+func serve(ln net.Listener, tlsConfig *tls.Config, l *overload.Limits, signals <-chan os.Signal) int {
 	h := newHandler(*pprofAccess)
 	srv := newServer(h, *maxHead, l)
 	failed := make(chan error, 1)
-	l.log()
+	l.Log()
 	go func() { failed <- serveOn(srv, ln, tlsConfig, l) }()
 	scheme := "http"
 	if tlsConfig != nil {
 		scheme = "https"
 	}
-	later(0, func() { glog.Infof("%s listening on %s://%s", versionLine(), scheme, ln.Addr()) })
+	logging.Later(0, func() { glog.Infof("%s listening on %s://%s", versionLine(), scheme, ln.Addr()) })
 
 	select {
 	case err := <-failed:
-		later(0, func() { glog.Errorf("listening on %s: %v", ln.Addr(), err) })
+		logging.Later(0, func() { glog.Errorf("listening on %s: %v", ln.Addr(), err) })
 		return 1
 	case sig := <-signals:
 		return stop(srv, h, sig, signals)
@@ -132,10 +138,10 @@ func stop(srv *http.Server, h *handler, sig os.Signal, signals <-chan os.Signal)
 	stopped := make(chan error, 1)
 	go func() {
 		if sig == syscall.SIGTERM && drain > 0 {
-			later(0, func() { glog.Infof("stopping (%v): draining for %v", sig, drain) })
+			logging.Later(0, func() { glog.Infof("stopping (%v): draining for %v", sig, drain) })
 			time.Sleep(drain)
 		}
-		later(0, func() { glog.Infof("stopping (%v): requests in flight have %v to end", sig, stopTimeout) })
+		logging.Later(0, func() { glog.Infof("stopping (%v): requests in flight have %v to end", sig, stopTimeout) })
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
 		stopped <- srv.Shutdown(ctx)
@@ -144,17 +150,17 @@ func stop(srv *http.Server, h *handler, sig os.Signal, signals <-chan os.Signal)
 		select {
 		case err := <-stopped:
 			if n := h.inFlight.Load(); err != nil && n > 0 {
-				later(0, func() { glog.Errorf("stopped after %v: requests cut: %d", stopTimeout, n) })
+				logging.Later(0, func() { glog.Errorf("stopped after %v: requests cut: %d", stopTimeout, n) })
 				return 1
 			}
-			later(0, func() { glog.Info("stopped") })
+			logging.Later(0, func() { glog.Info("stopped") })
 			return 0
 		case sig := <-signals:
 			if time.Since(first) < sameStop {
 				continue
 			}
 			n := h.inFlight.Load()
-			later(0, func() { glog.Errorf("stopped at once on a second signal (%v): requests cut: %d", sig, n) })
+			logging.Later(0, func() { glog.Errorf("stopped at once on a second signal (%v): requests cut: %d", sig, n) })
 			return 1
 		}
 	}

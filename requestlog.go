@@ -6,6 +6,10 @@ import (
 	"time"
 
 	"github.com/golang/glog"
+
+	"httpserver/internal/head"
+	"httpserver/internal/logging"
+	"httpserver/internal/rawhead"
 )
 
 // This file holds what the log says of requests. glog cuts a line at 15,000 bytes, and
@@ -24,9 +28,9 @@ func logLevel(r *http.Request) glog.Level {
 // for the log, and holds the request's head.
 type recorder struct {
 	http.ResponseWriter
-	head   *head // as it arrived; nil if that isn't known
-	status int   // 0 if there was none, after a panic
-	bytes  int64 // of the body
+	head   *head.Head // as it arrived; nil if that isn't known
+	status int        // 0 if there was none, after a panic
+	bytes  int64      // of the body
 }
 
 // Unwrap lets http.ResponseController reach the connection: a profile's write deadline
@@ -54,22 +58,22 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	peer, line, agent := r.RemoteAddr, quoted(requestLine(r), maxLoggedLine), quoted(r.UserAgent(), maxLoggedAgent)
+	peer, line, agent := r.RemoteAddr, logging.Quote(head.RequestLine(r), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
 	status, bytes, took := rec.status, rec.bytes, time.Since(start).Microseconds()
-	later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
+	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
 }
 
 // logRefused logs a request that no handler got. Of a connection that ended nothing is known.
-func logRefused(r refusal) {
-	if r.peer == nil || !glog.V(2) {
+func logRefused(r rawhead.Refusal) {
+	if r.Peer == nil || !glog.V(2) {
 		return
 	}
 	line := "(first line unknown)"
-	if r.line != nil {
-		line, _ = masked(string(r.line))
-		line = quoted(line, maxLoggedLine)
+	if r.Line != nil {
+		line, _ = logging.Mask(string(r.Line))
+		line = logging.Quote(line, maxLoggedLine)
 	}
-	later(len(line)+len(r.reason), func() { glog.Infof("%v %s %d refused: %s", r.peer, line, r.status, r.reason) })
+	logging.Later(len(line)+len(r.Reason), func() { glog.Infof("%v %s %d refused: %s", r.Peer, line, r.Status, r.Reason) })
 }
 
 // How much is logged of what a client sends, in bytes.
@@ -81,17 +85,17 @@ const (
 
 // logHead logs the head of r, h, each line quoted and on a log line of its own, so that
 // nothing in it can pass for a line of the log. Credentials are masked.
-func logHead(r *http.Request, h *head) {
+func logHead(r *http.Request, h *head.Head) {
 	peer, wasMasked := r.RemoteAddr, false
-	for line := range h.lines(r) {
+	for line := range h.Lines(r) {
 		line = strings.TrimSuffix(line, "\n")
 		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
 		case folded && wasMasked:
 			line = " ***"
 		case !folded:
-			line, wasMasked = masked(line)
+			line, wasMasked = logging.Mask(line)
 		}
-		line = quoted(line, maxLoggedField)
-		later(len(line), func() { glog.Infof("%s > %s", peer, line) })
+		line = logging.Quote(line, maxLoggedField)
+		logging.Later(len(line), func() { glog.Infof("%s > %s", peer, line) })
 	}
 }

@@ -9,6 +9,11 @@ import (
 	"time"
 
 	"github.com/golang/glog"
+
+	"httpserver/internal/handshake"
+	"httpserver/internal/logging"
+	"httpserver/internal/overload"
+	"httpserver/internal/rawhead"
 )
 
 // This file holds the http.Server, and the way of a connection to it.
@@ -30,9 +35,9 @@ const (
 
 // newServer returns a server of h within the limits above and l, for HTTP/1 and HTTP/2, the latter
 // by prior knowledge too. It takes heads up to maxHead.
-func newServer(h *handler, maxHead int, l *limits) *http.Server {
+func newServer(h *handler, maxHead int, l *overload.Limits) *http.Server {
 	window := bodyWindow
-	if l.bounded {
+	if l.Bounded {
 		window = boundedBodyWindow
 	}
 	srv := &http.Server{
@@ -42,10 +47,10 @@ func newServer(h *handler, maxHead int, l *limits) *http.Server {
 		WriteTimeout:      responseTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead,
-		ErrorLog:          log.New(logWriter{}, "", 0),
+		ErrorLog:          log.New(logging.Writer{}, "", 0),
 		Protocols:         new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          l.streams,
+			MaxConcurrentStreams:          l.Streams,
 			MaxReceiveBufferPerConnection: window,
 			MaxReceiveBufferPerStream:     window,
 		},
@@ -61,15 +66,15 @@ func newServer(h *handler, maxHead int, l *limits) *http.Server {
 }
 
 // serveOn has srv serve ln within l, over TLS unless config is nil.
-func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *limits) error {
-	ln = l.listener(ln)
+func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *overload.Limits) error {
+	ln = l.Listener(ln)
 	if config != nil {
-		ln = newTLSListener(ln, config, headTimeout, logHandshake)
+		ln = handshake.Listener(ln, config, headTimeout, logHandshake)
 	}
-	noMemory := tally{what: "%d requests were refused for want of memory"}
-	return serveHeads(srv, ln, options{memory: l.memory, closed: closedBy, refused: func(r refusal) {
-		if r.status == http.StatusServiceUnavailable {
-			noMemory.add(1)
+	noMemory := logging.Tally{What: "%d requests were refused for want of memory"}
+	return rawhead.Serve(srv, ln, rawhead.Options{Memory: l.Memory, Closed: overload.Closed, Refused: func(r rawhead.Refusal) {
+		if r.Status == http.StatusServiceUnavailable {
+			noMemory.Add(1)
 		}
 		logRefused(r)
 	}})
@@ -79,16 +84,16 @@ func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *limits) e
 func noteConnState(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		noteState(nc, begun)
+		overload.Note(nc, overload.Begun)
 	case http.StateActive:
-		noteState(nc, served)
+		overload.Note(nc, overload.Served)
 	case http.StateIdle:
-		noteState(nc, idle)
+		overload.Note(nc, overload.Idle)
 	}
 }
 
 // logHandshake logs a TLS handshake that failed.
 func logHandshake(peer net.Addr, err error) {
 	why := fmt.Sprintf("%.*s", maxLoggedLine, err) // a copy
-	later(len(why), func() { glog.Errorf("TLS handshake with %v: %s", peer, why) })
+	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %v: %s", peer, why) })
 }

@@ -1,8 +1,0 @@
-//go:build !go1.27
-
-package main
-
-import "net/http"
-
-// boundFields does nothing: before Go 1.27 net/http counts no fields.
-func boundFields(*http.Server) {}

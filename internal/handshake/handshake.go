@@ -1,0 +1,123 @@
+package handshake
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"time"
+
+	"httpserver/internal/linger"
+)
+
+// This file holds the listener whose connections have agreed on TLS. The handshakes are done here
+// and not in net/http, for the connections to see the plain bytes.
+
+// A tlsListener accepts connections whose handshake is done: each is a *tls.Conn.
+type tlsListener struct {
+	net.Listener
+	config  *tls.Config
+	timeout time.Duration // of a handshake
+	failed  func(peer net.Addr, err error)
+	open    context.Context // until Close
+	cancel  context.CancelFunc
+	conns   chan net.Conn
+	errs    chan error // of Listener.Accept
+}
+
+// newTLSListener returns ln over TLS. A handshake has timeout; failed is told of each that fails.
+func Listener(ln net.Listener, config *tls.Config, timeout time.Duration, failed func(peer net.Addr, err error)) net.Listener {
+	l := &tlsListener{Listener: ln, config: config, timeout: timeout, failed: failed, conns: make(chan net.Conn), errs: make(chan error)}
+	l.open, l.cancel = context.WithCancel(context.Background())
+	go l.acceptAll()
+	return l
+}
+
+// acceptAll has a handshake with each client, all at once, until the listener is closed.
+func (l *tlsListener) acceptAll() {
+	for {
+		nc, err := l.Listener.Accept()
+		if err == nil {
+			go l.handshake(nc)
+			continue
+		}
+		select {
+		case l.errs <- err: // net/http waits before it accepts again
+		case <-l.open.Done():
+			return
+		}
+	}
+}
+
+// maxHandshake is the most that a client may send to agree on TLS, in bytes. Its
+// certificates may take 75 times theirs.
+const maxHandshake = 16 << 10
+
+// Why a handshake failed, where crypto/tls doesn't know.
+var (
+	errLargeHandshake = fmt.Errorf("client sent over %d bytes", maxHandshake)
+	errPlainHTTP      = errors.New("client sent an HTTP request to an HTTPS server")
+)
+
+// A boundedConn reads of the connection what r does.
+type boundedConn struct {
+	net.Conn
+	r *io.LimitedReader
+}
+
+func (c boundedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+// NetConn returns the connection below, as a tls.Conn's does.
+func (c boundedConn) NetConn() net.Conn { return c.Conn }
+
+// handshake makes nc ready to be accepted. A client that speaks plain HTTP is told so, as by
+// net/http.
+func (l *tlsListener) handshake(nc net.Conn) {
+	ctx, cancel := context.WithTimeoutCause(l.open, l.timeout, fmt.Errorf("not done within %v", l.timeout))
+	defer cancel()
+	bound := &io.LimitedReader{R: nc, N: maxHandshake}
+	tc := tls.Server(boundedConn{nc, bound}, l.config)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		var notTLS tls.RecordHeaderError
+		switch {
+		case ctx.Err() != nil:
+			err = context.Cause(ctx)
+		case errors.As(err, &notTLS) && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z':
+			io.WriteString(nc, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+			err = errPlainHTTP
+		case bound.N == 0:
+			err = errLargeHandshake
+		}
+		if l.open.Err() == nil {
+			l.failed(nc.RemoteAddr(), err)
+			linger.CloseWrite(nc) // for the client to read the answer or alert
+		}
+		nc.Close()
+		return
+	}
+	bound.N = math.MaxInt64
+	select {
+	case l.conns <- tc:
+	case <-l.open.Done():
+		tc.Close()
+	}
+}
+
+func (l *tlsListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case err := <-l.errs:
+		return nil, err
+	case <-l.open.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *tlsListener) Close() error {
+	l.cancel()
+	return l.Listener.Close()
+}

@@ -1,0 +1,87 @@
+package head
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sync"
+	"unicode/utf8"
+)
+
+// This file holds what JSON is written with.
+
+// A jsonWriter writes strings as RFC 8259 has them.
+type JSON struct{ *bufio.Writer }
+
+// members writes members of an object, names and values in turn, after before.
+func (j JSON) Members(before string, namesAndValues ...string) {
+	for i := 0; i < len(namesAndValues); i += 2 {
+		j.WriteString(before)
+		j.string(namesAndValues[i])
+		j.WriteByte(':')
+		j.string(namesAndValues[i+1])
+		before = ","
+	}
+}
+
+// strings writes an array.
+func (j JSON) Strings(values []string) {
+	j.WriteByte('[')
+	for i, value := range values {
+		if i > 0 {
+			j.WriteByte(',')
+		}
+		j.string(value)
+	}
+	j.WriteByte(']')
+}
+
+// string writes s, read as ISO-8859-1 if it isn't UTF-8.
+func (j JSON) string(s string) {
+	latin1 := !utf8.ValidString(s)
+	j.WriteByte('"')
+	for s != "" {
+		n := 0 // bytes that stay as they are
+		for n < len(s) && s[n] >= ' ' && s[n] != '"' && s[n] != '\\' && (s[n] < utf8.RuneSelf || !latin1) {
+			n++
+		}
+		j.WriteString(s[:n])
+		s = s[n:]
+		part := s[:min(len(s), 64)] // for which the buffer mostly has room
+		s = s[len(part):]
+		b := j.AvailableBuffer()
+		for i := range len(part) {
+			switch c := part[i]; {
+			case c == '"' || c == '\\':
+				b = append(b, '\\', c)
+			case c == '\t': // the one control byte that net/http takes in a field
+				b = append(b, `\t`...)
+			case c < ' ':
+				b = fmt.Appendf(b, `\u%04x`, c)
+			case latin1 && c >= utf8.RuneSelf:
+				b = append(b, 0xc0|c>>6, 0x80|c&0x3f) // in UTF-8
+			default:
+				b = append(b, c)
+			}
+		}
+		j.Write(b)
+	}
+	j.WriteByte('"')
+}
+
+// writers are those not in use. They are small, because net/http has larger ones behind
+// them, and a reader that doesn't read holds both.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 1<<10) }}
+
+func newWriter(w io.Writer) *bufio.Writer {
+	bw := writers.Get().(*bufio.Writer)
+	bw.Reset(w)
+	return bw
+}
+
+// freeWriter writes what bw holds, and gives it back.
+func freeWriter(bw *bufio.Writer) {
+	bw.Flush()
+	bw.Reset(nil)
+	writers.Put(bw)
+}

@@ -1,0 +1,62 @@
+package profiling
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"time"
+)
+
+// This file holds /debug/pprof/: net/http/pprof's handlers, for those who may ask.
+
+// maxSeconds is the longest profile. That its client went is not seen where that has sent
+// something after the request.
+const maxSeconds = 3600
+
+// handleProfiles has mux answer those whom access lets ask: "local" clients, or "all".
+func Handle(mux *http.ServeMux, access string) {
+	for name, profile := range map[string]http.HandlerFunc{
+		"":        pprof.Index, // and every named profile
+		"cmdline": pprof.Cmdline,
+		"profile": pprof.Profile,
+		"symbol":  pprof.Symbol,
+		"trace":   pprof.Trace,
+	} {
+		mux.HandleFunc("/debug/pprof/"+name, func(w http.ResponseWriter, r *http.Request) {
+			if access == "local" {
+				if why := denial(r); why != "" {
+					http.Error(w, "profiles are for clients on this machine: "+why+"; -pprof=all opens them to all", http.StatusForbidden)
+					return
+				}
+			}
+			if seconds, _ := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64); seconds > maxSeconds {
+				http.Error(w, fmt.Sprintf("seconds=%v: want at most %d", seconds, maxSeconds), http.StatusBadRequest)
+				return
+			}
+			timeout := r.Context().Value(http.ServerContextKey).(*http.Server).WriteTimeout
+			pw := &profileWriter{w, timeout}
+			pw.setDeadline(time.Time{})
+			profile(pw, r)
+			pw.setDeadline(time.Now().Add(timeout)) // for what net/http still has to write
+		})
+	}
+}
+
+// A profileWriter lets each Write take timeout, however long the profile lasts. One that
+// fails ends the request's context, and so the profile. net/http/pprof would allow all the
+// seconds asked for, too, and a trace that nobody reads grow until then.
+type profileWriter struct {
+	http.ResponseWriter
+	timeout time.Duration
+}
+
+func (w *profileWriter) Write(p []byte) (int, error) {
+	w.setDeadline(time.Now().Add(w.timeout))
+	defer w.setDeadline(time.Time{}) // HTTP/2 ends a stream at it even while nothing is written
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *profileWriter) setDeadline(t time.Time) {
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
+}

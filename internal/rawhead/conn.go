@@ -1,0 +1,280 @@
+package rawhead
+
+import (
+	"bytes"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"httpserver/internal/frame"
+	"httpserver/internal/linger"
+	"httpserver/internal/rawhead/http1"
+	"httpserver/internal/rawhead/http2"
+)
+
+// This file holds the connection that net/http reads from. A tracker follows what passes,
+// and keeps what net/http doesn't.
+
+// A tracker follows one version of HTTP in what a client sends.
+type tracker interface {
+	// feed takes received bytes from src, and puts what net/http is to read for them
+	// into dst. It returns how many it took and put.
+	// An error comes after all that is to be put.
+	Feed(dst, src []byte) (nDst, nSrc int, err error)
+
+	// none notes that net/http has no request under way.
+	Idle()
+
+	// close is called when nothing more is to come.
+	Close()
+}
+
+// A conn has a tracker follow what net/http reads from it.
+type conn struct {
+	*thriftyConn
+	of     *server
+	closed <-chan struct{}      // once somebody else has closed the connection; may be nil
+	tls    *tls.ConnectionState // of one that agreed on HTTP/2; else nil
+
+	rest      []byte      // received, not yet handed on; net/http never has two Reads under way
+	silent    bool        // net/http's answers are not told: it has none, or the client has had ours
+	answered  bool        // refuse has answered: net/http gets nothing more
+	received  int         // bytes, since others ran
+	ahead     []byte      // over HTTP/2: what rest is received into
+	writing   sync.Mutex  // over HTTP/2: held by a Write
+	writeFrom time.Time   // over HTTP/2: when the deadline of Writes was set; one is under way at most
+	reads     int         // over HTTP/2: since no Write was under way
+	awaited   int         // over HTTP/2: the frame or block that has headTimeout to be whole, or 0
+	preface   string      // what is to come yet of HTTP/2's, for the connection to be that
+	handled   atomic.Bool // a handler has had the request that is answered
+
+	mu      sync.Mutex // guards the following: net/http may read while a handler runs
+	http1   *http1.Tracker
+	http2   *http2.Tracker // or nil; then Reads and Writes know it without mu, once they had the preface
+	account account
+	isDone  bool
+}
+
+// aheadBytes is read ahead over HTTP/2, where net/http asks for the header of each
+// frame, and then for the rest.
+const aheadBytes = 2 << 10
+
+// newConn returns a conn of s over nc.
+func newConn(nc halfCloser, s *server) *conn {
+	c := &conn{thriftyConn: newThriftyConn(nc), of: s, preface: frame.Preface, http1: new(http1.Tracker), account: s.account()}
+	if s.options.Closed != nil {
+		c.closed = s.options.Closed(nc)
+	}
+	return c
+}
+
+// NetConn returns the connection below, as a tls.Conn's does.
+func (c *conn) NetConn() net.Conn { return c.halfCloser }
+
+// tracker returns what follows the connection. c.mu is to be held.
+func (c *conn) tracker() tracker {
+	if c.http2 != nil {
+		return c.http2
+	}
+	return c.http1
+}
+
+// Read returns what is due.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if c.answered {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if c.http2 == nil && len(c.rest) > 0 {
+		runtime.Gosched() // as after yieldBytes, for clients that send many requests at once
+	}
+	if c.http2 != nil {
+		c.awaitWrite()
+	}
+	for {
+		n, err := c.handOn(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		into := p
+		if c.http2 != nil && len(p) > c.http2.Passing() {
+			into = c.ahead // the tracker may put more into p than it takes
+		}
+		if c.http2 != nil {
+			c.awaitBlock()
+		}
+		n, err = c.thriftyConn.Read(into)
+		c.yield(n)
+		if n == 0 && err != nil {
+			return 0, err
+		}
+		c.rest = into[:n] // an error beside them comes again after them
+	}
+}
+
+// yieldBytes is how much is received between two times that others run. A client that sends without
+// a pause would have a processor for 10 ms on end, and hundreds would have others wait for seconds.
+const yieldBytes = 4 << 10
+
+// yield has others run after n bytes more, if it is time.
+func (c *conn) yield(n int) {
+	if c.received += n; c.received >= yieldBytes {
+		c.received = 0
+		runtime.Gosched()
+	}
+}
+
+// handOn hands on to p what is received and due.
+func (c *conn) handOn(p []byte) (int, error) {
+	c.mu.Lock()
+	n, taken, err := c.tracker().Feed(p, c.rest)
+	size, decoded := 0, 0
+	if c.http2 != nil {
+		decoded = c.http2.Decoded()
+	} else {
+		size = c.http1.HeadSize()
+	}
+	c.mu.Unlock()
+	c.yield(decoded)
+	c.rest = c.rest[taken:]
+	if len(c.rest) > 0 && c.ahead == nil {
+		c.rest = bytes.Clone(c.rest) // it may be in p
+	}
+	if err != nil {
+		// The tracker has the connection end. One that was ended for want of memory came again
+		// at once, and to take it up again and again left no time for others.
+		select {
+		case <-c.closed:
+		case <-time.After(endTime):
+		}
+		return n, err
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if c.preface != "" {
+		err = c.awaitHTTP2(p[:n])
+	}
+	if err == nil {
+		err = c.admit(size)
+	}
+	if err != nil {
+		n = 0
+	}
+	return n, err
+}
+
+// Close releases what the connection has acquired.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	c.isDone = true
+	c.account.resize(0)
+	c.tracker().Close()
+	c.mu.Unlock()
+	return c.thriftyConn.Close()
+}
+
+// endTime is how long a connection is kept that the tracker ends, unless net/http ends it.
+const endTime = time.Second
+
+// maxUnanswered is how often net/http may read while a Write is under way. It reads once or twice
+// for each frame, and may have to answer each: a client that reads none of the answers would have
+// it hold 10,000.
+const maxUnanswered = 200
+
+// awaitWrite waits for the end of a Write that has been under way for as many Reads.
+func (c *conn) awaitWrite() {
+	if c.reads++; c.reads > maxUnanswered {
+		c.writing.Lock()
+	} else if !c.writing.TryLock() {
+		return
+	}
+	c.reads = 0
+	c.writing.Unlock()
+}
+
+// awaitBlock gives the client headTimeout for the rest of a header block: net/http gives it as long
+// as it likes.
+func (c *conn) awaitBlock() {
+	awaited := c.http2.Unfinished()
+	if awaited == c.awaited || c.of.headTimeout <= 0 {
+		return
+	}
+	c.awaited = awaited
+	var late time.Time
+	if awaited != 0 {
+		late = time.Now().Add(c.of.headTimeout)
+	}
+	c.SetReadDeadline(late)
+}
+
+// awaitHTTP2 takes p, handed on next, for a part of HTTP/2's preface. Where TLS agreed
+// on HTTP/2 there must be one, and net/http closes the connection without.
+func (c *conn) awaitHTTP2(p []byte) error {
+	after, ok := strings.CutPrefix(c.preface, string(p))
+	switch {
+	case !ok && c.tls != nil:
+		c.silent = true // no answer reaches the client
+		c.Close()
+		return net.ErrClosed
+	case !ok:
+		after = ""
+	case after == "":
+		c.mu.Lock()
+		c.http2 = http2.New(c.account.maxHead, c.account.memory != nil, &c.account)
+		c.mu.Unlock()
+		c.of.noteState(c, http.StateNew) // its first request is yet to come
+		c.ahead = make([]byte, aheadBytes)
+		c.silent = true // HTTP/2 refuses in frames
+	}
+	c.preface = after
+	return nil
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if c.http2 != nil {
+		c.writing.Lock()
+		c.noteFrames(p)
+		n, err := c.halfCloser.Write(p)
+		c.writing.Unlock()
+		return n, err
+	}
+	if !c.silent && !c.handled.Load() {
+		c.tellRefused(p)
+	}
+	return c.thriftyConn.Write(p)
+}
+
+// noteFrames notes p, which net/http sends next over HTTP/2, where it sets no deadline: its own
+// limit, WriteByteTimeout, would have it send the rest of p in another Write, to be noted again.
+//
+// It isn't inlined: net/http writes in a new goroutine each time, whose stack of 2 KB just holds
+// a Write. With the variables of this function on it, too, it would grow, for 25,000 instructions.
+//
+//go:noinline
+func (c *conn) noteFrames(p []byte) {
+	now := time.Now()
+	if late := c.of.writeTimeout; late > 0 && now.Sub(c.writeFrom) >= min(time.Second, late/2) { // as a thriftyConn
+		c.writeFrom = now
+		c.halfCloser.SetWriteDeadline(now.Add(late))
+	}
+	c.mu.Lock()
+	open := c.http2.Sent(p)
+	c.mu.Unlock()
+	if open > 1 {
+		// Handlers that are ready run first, for the next Write to take the frames of all:
+		// at ten streams at once there are 0.3 Writes a request, and else 2.
+		runtime.Gosched()
+	}
+}
+
+// CloseWrite lets the client read what it was answered. net/http closes the connection next.
+func (c *conn) CloseWrite() error { return linger.CloseWrite(c.thriftyConn) }

@@ -1,0 +1,222 @@
+package http2
+
+import (
+	"io"
+	"net/http"
+
+	"golang.org/x/net/http2/hpack"
+
+	"httpserver/internal/frame"
+	"httpserver/internal/head"
+)
+
+// This file follows what a client sends over HTTP/2: its frames (RFC 9113). The header
+// blocks in them are decoded in blocks.go.
+
+// An http2 is a feed that decodes header blocks beside net/http. Each request's block
+// gets one field more at its end, the marker of what was decoded. What net/http refuses
+// goes to it as it came; after a frame that ends the connection nothing is kept.
+type Tracker struct {
+	frame   frame.Frame // being gathered
+	out     frame.Frame // gathered, to be handed on
+	whole   int         // how many frames, or blocks of several, have been
+	passing int         // bytes of a frame that is not gathered, to be handed on as they come
+
+	decoder   *hpack.Decoder
+	stream    int           // whose block has begun and not ended, or 0
+	skipped   bool          // the block isn't decoded
+	block     []byte        // as much as has come, where it ends in a later frame
+	request   bool          // the block has pseudo-fields, as requests do
+	fields    *[]head.Field // of the block, unless they are too many
+	size      int           // of its fields
+	announced int           // bytes of its fields Trailer
+	decoded   int           // bytes of fields, since others ran
+
+	maxHead   int  // bytes, each field counted fieldCost longer than it is
+	lastBlock bool // a request whose block is over maxFrame is its connection's last
+	ended     bool // net/http gets no more than what is to be handed on
+
+	requests requests // that are open
+	observer Observer
+}
+
+// An observer says what there is memory for. Sizes are in bytes, as heads are counted; announced
+// are those of fields Trailer.
+type Observer interface {
+	// block is told that a header block may have so many bytes with the frame that comes, and of
+	// its end by 0. Where it reports false the connection ends.
+	Block(size int) bool
+
+	// request is told of a request, and returns what it cost, for ended.
+	Request(size, announced int) (cost int, as Verdict)
+
+	// trailers is told of the trailers of an open request, and returns what they cost it. Where it
+	// reports false the connection ends.
+	Trailers(size, announced int) (cost int, ok bool)
+
+	// ended is told of the end of a request, which cost so much.
+	Ended(cost int)
+}
+
+// A verdict is what becomes of a request.
+type Verdict int
+
+const (
+	Taken    Verdict = iota
+	TooLarge         // to be refused, because of its head
+	NoMemory         // to be refused
+	Fatal            // the connection ends
+)
+
+// tableSize is what the client's header compression may have kept, in bytes.
+const TableSize = 4096
+
+// maxFrame is the largest frame taken, in bytes: what a client may send without being
+// asked what is taken (RFC 9113 section 4.2), and a marker.
+const MaxFrame = 16<<10 + 128
+
+// newHTTP2 returns a tracker of heads up to maxHead. With lastBlock a request whose header block is
+// over maxFrame is the last of its connection.
+func New(maxHead int, lastBlock bool, o Observer) *Tracker {
+	h := &Tracker{maxHead: maxHead, lastBlock: lastBlock, observer: o}
+	h.requests.observer = o
+	h.decoder = hpack.NewDecoder(TableSize, h.keep)
+	h.decoder.SetMaxStringLength(2*maxHead + MarkerSize) // as net/http
+	return h
+}
+
+func (h *Tracker) Feed(dst, src []byte) (nDst, nSrc int, err error) {
+	for nDst < len(dst) {
+		switch {
+		case len(h.out) > 0:
+			n := copy(dst[nDst:], h.out)
+			if h.out = h.out[n:]; len(h.out) == 0 {
+				h.out = nil
+			}
+			nDst += n
+		case nSrc == len(src) && !(h.ended && h.passing == 0):
+			return nDst, nSrc, nil
+		case h.passing > 0:
+			n := copy(dst[nDst:], src[nSrc:nSrc+min(h.passing, len(src)-nSrc)])
+			h.passing -= n
+			nDst += n
+			nSrc += n
+		case h.ended:
+			if nDst == 0 {
+				err = io.EOF
+			}
+			return nDst, nSrc, err
+		default:
+			nSrc += h.gather(src[nSrc:])
+		}
+	}
+	return nDst, nSrc, nil
+}
+
+// gather takes a frame's bytes from p. Frames of a header block are handed on whole,
+// for the marker to stand in the one that ends the block. Others are handed on from
+// the end of their header.
+func (h *Tracker) gather(p []byte) (n int) {
+	if len(h.frame) < frame.HeaderSize {
+		n = min(frame.HeaderSize-len(h.frame), len(p))
+		h.frame = append(h.frame, p[:n]...)
+		if len(h.frame) < frame.HeaderSize {
+			return n
+		}
+		switch kind := h.frame.Kind(); {
+		case h.frame.Length() > MaxFrame, (kind == frame.Continuation) != (h.stream != 0): // net/http ends the connection
+			h.lose()
+			return n
+		case kind != frame.Headers && kind != frame.Continuation:
+			h.passing = h.frame.Length()
+			h.handOn()
+			return n
+		case !h.observer.Block(len(h.block) + h.frame.Length()):
+			h.end()
+			return n
+		}
+	}
+	in := min(frame.HeaderSize+h.frame.Length()-len(h.frame), len(p)-n)
+	h.frame = append(h.frame, p[n:n+in]...)
+	if len(h.frame) == frame.HeaderSize+h.frame.Length() {
+		if !h.decode() {
+			h.lose()
+		} else if !h.ended {
+			h.handOn()
+		}
+	}
+	return n + in
+}
+
+// end ends the connection before the frame.
+func (h *Tracker) end() {
+	h.frame = nil
+	h.stop()
+}
+
+// handOn has the frame handed on, which may end a block. Its memory is used for the next, unless it's large.
+func (h *Tracker) handOn() {
+	if h.stream == 0 {
+		h.whole++
+	}
+	h.out, h.frame = h.frame, h.frame[:0]
+	if cap(h.frame) > maxKeptFrame {
+		h.frame = nil
+	}
+}
+
+// maxKeptFrame is the size up to which the memory of frames is used again.
+const maxKeptFrame = 1 << 10
+
+// lose gives up on the connection, which ends after the frame, by net/http's own
+// answer to it or else by ours: heads that aren't followed aren't bounded.
+func (h *Tracker) lose() {
+	h.passing = frame.HeaderSize + h.frame.Length() - len(h.frame)
+	h.handOn()
+	h.stop()
+}
+
+// stop has the connection end.
+func (h *Tracker) stop() {
+	h.block, h.ended = nil, true
+	h.observer.Block(0)
+}
+
+// unfinished returns a number for the header block, or the header of a frame, that has begun and not
+// ended, or 0. It differs from that of the last.
+func (h *Tracker) Unfinished() int {
+	if h.stream == 0 && len(h.frame) == 0 {
+		return 0
+	}
+	return h.whole + 1
+}
+
+// passingOn returns how many bytes of a frame are yet to come and to be handed on as they are.
+func (h *Tracker) Passing() int { return h.passing }
+
+// takeDecoded returns how many bytes of fields were decoded since the last call.
+func (h *Tracker) Decoded() (n int) {
+	n, h.decoded = h.decoded, 0
+	return n
+}
+
+// hasBegun reports whether a request has come.
+func (h *Tracker) HasBegun() bool { return h.requests.last > 0 }
+
+func (h *Tracker) Close() {
+	h.stop()
+	h.requests.close()
+}
+
+func (h *Tracker) Take(r *http.Request) Request { return h.requests.take(r) }
+
+// done notes that the handler that has one is done. Where its client is gone no frame ends the stream.
+func (h *Tracker) Done(one *head.Head, gone bool) { h.requests.done(one, gone) }
+
+// sent notes p, which is sent to the client next, and returns how many requests are open.
+func (h *Tracker) Sent(p []byte) (open int) {
+	h.requests.follow(p)
+	return len(h.requests.open)
+}
+
+func (h *Tracker) Idle() { h.requests.none() }

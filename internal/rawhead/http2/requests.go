@@ -1,0 +1,163 @@
+package http2
+
+import (
+	"crypto/rand"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"httpserver/internal/frame"
+	"httpserver/internal/head"
+)
+
+// This file holds the open requests of an HTTP/2 connection: their heads, until a handler has them,
+// and what they cost.
+//
+// net/http tells a handler no stream's number. So each request gets a field more, the marker, which
+// names its head, and is taken out before anything else sees the request.
+
+// Requests are open from their header block on. One ends with the frame that ends its stream, with
+// its handler where the client is gone, or where net/http has no stream any more.
+type requests struct {
+	observer Observer
+	open     []openRequest
+	last     uint64 // number of a marker
+
+	header [frame.HeaderSize]byte // of the frame that is being sent
+	sent   int                    // bytes of it that have been
+	rest   int                    // bytes yet to be sent behind it
+}
+
+type openRequest struct {
+	Request
+	stream int
+	marker uint64
+	taken  bool // by its handler
+	cost   int  // as the observer said
+}
+
+// A request2 is what a handler gets to know of its request.
+type Request struct {
+	Head *head.Head // as it arrived; nil where that isn't known, or once the handler is done
+	As   Verdict
+	Last bool // of its connection
+}
+
+// firstNumber is a number of nineteen digits, as all that follow are, for all markers
+// to be of one size.
+const firstNumber = 1e18
+
+// markerSize is that size, in bytes as RFC 9113 section 6.5.2 counts.
+const MarkerSize = 26 + 19 + head.FieldCost
+
+// marker is the name of the field, which no client can guess.
+var (
+	Marker    = strings.ToLower(rand.Text())
+	markerKey = http.CanonicalHeaderKey(Marker)
+)
+
+// nextMarker returns a field for a begin that may follow: a literal without indexing, with a new
+// name (RFC 7541 section 6.2.2).
+func (rs *requests) nextMarker() []byte {
+	rs.last++
+	var digits [20]byte
+	value := strconv.AppendUint(digits[:0], firstNumber+rs.last, 10)
+	field := make([]byte, 0, 64)
+	field = append(append(field, 0, byte(len(Marker))), Marker...)
+	return append(append(field, byte(len(value))), value...)
+}
+
+// begin begins a request of a stream under the last marker, which cost so much.
+func (rs *requests) begin(stream, cost int, one Request) {
+	rs.open = append(rs.open, openRequest{Request: one, stream: stream, marker: rs.last, cost: cost})
+}
+
+// take takes the marker out of r, and returns what it names, or nothing. Ours is the last field of
+// its name.
+func (rs *requests) take(r *http.Request) (none Request) {
+	values := r.Header[markerKey]
+	if len(values) == 0 {
+		return none
+	}
+	last := len(values) - 1
+	r.Header[markerKey] = values[:last]
+	if last == 0 {
+		delete(r.Header, markerKey)
+	}
+	number, _ := strconv.ParseUint(values[last], 10, 64)
+	i := slices.IndexFunc(rs.open, func(one openRequest) bool { return firstNumber+one.marker == number })
+	if i < 0 || rs.open[i].taken {
+		return none
+	}
+	rs.open[i].taken = true
+	return rs.open[i].Request
+}
+
+func (rs *requests) done(h *head.Head, gone bool) {
+	i := slices.IndexFunc(rs.open, func(one openRequest) bool { return one.Head == h })
+	switch {
+	case i < 0:
+	case gone:
+		rs.end(i)
+	default:
+		rs.open[i].Head = nil
+	}
+}
+
+// none notes that net/http has no stream. It may have yet to take the last request.
+func (rs *requests) none() {
+	for i := len(rs.open) - 1; i >= 0; i-- {
+		if rs.open[i].marker != rs.last {
+			rs.end(i)
+		}
+	}
+}
+
+// close ends all.
+func (rs *requests) close() {
+	for len(rs.open) > 0 {
+		rs.end(0)
+	}
+}
+
+// end ends a request.
+func (rs *requests) end(i int) {
+	one := &rs.open[i]
+	rs.observer.Ended(one.cost)
+	if !one.taken {
+		one.Head.Free()
+	}
+	rs.open = slices.Delete(rs.open, i, i+1)
+	if len(rs.open) == 0 && cap(rs.open) > 16 {
+		rs.open = nil
+	}
+}
+
+// find returns the index of the first request of a stream, or -1. There are two where net/http
+// refuses one of them, and has yet to say so.
+func (rs *requests) find(stream int) int {
+	return slices.IndexFunc(rs.open, func(one openRequest) bool { return one.stream == stream })
+}
+
+// follow ends the requests whose stream is ended by a frame that begins in p, which net/http sends
+// next.
+func (rs *requests) follow(p []byte) {
+	for len(p) > 0 {
+		if rs.rest > 0 {
+			n := min(rs.rest, len(p))
+			rs.rest, p = rs.rest-n, p[n:]
+			continue
+		}
+		n := copy(rs.header[rs.sent:], p)
+		rs.sent, p = rs.sent+n, p[n:]
+		if f := frame.Frame(rs.header[:]); rs.sent == frame.HeaderSize {
+			if f.Ends() {
+				if i := rs.find(f.Stream()); i >= 0 {
+					rs.end(i)
+				}
+			}
+			rs.rest, rs.sent = f.Length(), 0
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package rawhead
+
+import (
+	"net"
+	"net/http"
+)
+
+// This file keeps net/http from holding connections of HTTP/2 that have ended.
+
+// withoutIdleTimer has srv serve HTTP/2 without net/http's timer for idle connections. Behind
+// a connection that ends with streams open net/http starts that timer again, which then holds
+// the connection for IdleTimeout. Ours end by themselves.
+//
+// net/http sets HTTP/2 up when it first serves, and then takes IdleTimeout, or else ReadTimeout,
+// for the timer. So srv has neither then.
+func withoutIdleTimer(srv *http.Server) {
+	read, idle := srv.ReadTimeout, srv.IdleTimeout
+	srv.ReadTimeout, srv.IdleTimeout = 0, 0
+	srv.Serve(nowhere{})
+	srv.ReadTimeout, srv.IdleTimeout = read, idle
+}
+
+// Nowhere is a listener to which nobody comes.
+type nowhere struct{}
+
+func (nowhere) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+
+func (nowhere) Close() error { return nil }
+
+func (nowhere) Addr() net.Addr { return nil }

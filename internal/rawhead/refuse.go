@@ -1,0 +1,133 @@
+package rawhead
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"httpserver/internal/head"
+	"httpserver/internal/linger"
+)
+
+// This file holds which heads of HTTP/1 get to net/http, and what is told of those that don't get
+// to a handler.
+
+// A refusal is of a request that no handler gets.
+type Refusal struct {
+	Peer   net.Addr
+	Line   []byte // the first line of what came, or maxLine bytes of it; nil where it isn't known
+	Status int
+	Reason string
+}
+
+// maxLine is how much is told of a first line, in bytes.
+const maxLine = 1000
+
+// tellRefused tells of answer, which no handler gave. Its reason is in its body, after the status
+// where that has words of its own.
+func (c *conn) tellRefused(answer []byte) {
+	c.mu.Lock()
+	line := c.http1.FirstLine(maxLine)
+	c.mu.Unlock()
+	statusLine, body, _ := bytes.Cut(answer, []byte("\r\n"))
+	_, status, _ := bytes.Cut(statusLine, []byte(" "))
+	status, reason, _ := bytes.Cut(status, []byte(" "))
+	if _, text, _ := bytes.Cut(body, []byte("\r\n\r\n")); len(text) > 0 {
+		reason = bytes.TrimPrefix(bytes.TrimPrefix(text, status), []byte(" "))
+	}
+	number, _ := strconv.Atoi(string(status))
+	c.of.options.Refused(Refusal{c.RemoteAddr(), line, number, string(reason)})
+}
+
+// admit has a head of HTTP/1 go on of which size has come. net/http bounds the bytes of a head, but
+// not its fields, and not what all of them take.
+func (c *conn) admit(size int) error {
+	a := &c.account
+	switch {
+	case size > a.maxHead+2*head.FieldCost: // neither the request line nor the empty line is a field
+		return c.refuse(http.StatusRequestHeaderFieldsTooLarge, headTooLarge(a.maxHead))
+	case size <= smallHead || c.hasAcquired():
+		return nil
+	}
+	switch err := c.await(HeadCopies * a.maxHead); err {
+	case errNoMemory:
+		a.refused()
+		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
+	default:
+		return err
+	}
+}
+
+// headTooLarge says what a head is that is larger than most bytes.
+func headTooLarge(most int) string {
+	return fmt.Sprintf("over %d bytes, each field counted %d longer than it is", most, head.FieldCost)
+}
+
+// What a large head of HTTP/1 waits for memory.
+const (
+	memoryWait  = 5 * time.Second
+	memoryRetry = 10 * time.Millisecond
+)
+
+var errNoMemory = errors.New("no memory")
+
+// await acquires memory, and tries for memoryWait at most, while the connection is open. It
+// doesn't queue at the semaphore, where a large head would have all others wait for it. It returns
+// errNoMemory, or net.ErrClosed where the connection is closed.
+func (c *conn) await(cost int) error {
+	if ok, err := c.acquire(cost); ok {
+		return err
+	}
+	late, again := time.After(memoryWait), time.NewTicker(memoryRetry)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			if ok, err := c.acquire(cost); ok {
+				return err
+			}
+		case <-c.closed:
+			return net.ErrClosed
+		case <-late:
+			return errNoMemory
+		}
+	}
+}
+
+// acquire tries to acquire memory. It reports true where no more is to be tried.
+func (c *conn) acquire(cost int) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDone {
+		return true, net.ErrClosed
+	}
+	return c.account.resize(cost), nil
+}
+
+// hasAcquired reports whether the head has its memory.
+func (c *conn) hasAcquired() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.account.acquired > 0
+}
+
+// refuse answers in net/http's stead, which reads a head and so has nothing to write.
+// It returns an error on which net/http closes the connection and says nothing.
+func (c *conn) refuse(status int, why string) error {
+	again := ""
+	if status == http.StatusServiceUnavailable {
+		again = "Retry-After: 1\r\n"
+	}
+	text := http.StatusText(status)
+	c.SetWriteDeadline(time.Now().Add(linger.Timeout))
+	fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n%s\r\n%d %s: %s\n",
+		status, text, again, status, text, why)
+	c.CloseWrite()
+	c.answered, c.silent = true, true // net/http takes half a line for one, and may refuse it
+	return os.ErrDeadlineExceeded
+}

@@ -1,0 +1,117 @@
+package rawhead
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"httpserver/internal/head"
+	"httpserver/internal/rawhead/http2"
+)
+
+// This file holds what a handler gets of its request's head.
+
+// A headRequest is the context of one, with its head.
+type headRequest struct {
+	context.Context
+	conn *conn
+	head *head.Head // or nil
+}
+
+type requestKey struct{}
+
+func (r *headRequest) Value(key any) any {
+	if key == (requestKey{}) {
+		return r
+	}
+	return r.Context.Value(key)
+}
+
+// headOf returns the head of r as it arrived, or nil where that isn't known. It is to be used until
+// the handler returns.
+func Of(r *http.Request) *head.Head {
+	if one, ok := r.Context().Value(requestKey{}).(*headRequest); ok {
+		return one.head
+	}
+	return nil
+}
+
+// closedOf returns a channel that is closed once somebody else has closed r's connection. The context
+// isn't done with that while net/http has bytes that it hasn't read, as of the next request.
+func Closed(r *http.Request) <-chan struct{} {
+	if one, ok := r.Context().Value(requestKey{}).(*headRequest); ok {
+		return one.conn.closed
+	}
+	return nil
+}
+
+// ServeHTTP has the handler serve r, or refuses it.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	if c == nil { // of another listener
+		s.handler.ServeHTTP(w, r)
+		return
+	}
+	if c.tls != nil {
+		r.TLS = c.tls
+	}
+	r.Trailer = nil // what is announced, in 80 times its size
+	one := c.take(r)
+	defer c.done(r, one.Head)
+	if one.Last {
+		w.Header().Set("Connection", "close") // net/http makes it a GOAWAY
+	}
+	if one.As != http2.Taken {
+		s.refuse(w, r, one.As)
+		return
+	}
+	*r = *r.WithContext(&headRequest{r.Context(), c, one.Head})
+	s.handler.ServeHTTP(w, r)
+}
+
+// refuse answers a request of HTTP/2 in the handler's stead. net/http holds r until the client has
+// taken the answer.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, as http2.Verdict) {
+	line := head.RequestLine(r)
+	r.Header, r.URL, r.Host, r.RequestURI = nil, new(url.URL), "", ""
+	r.Method = strings.Clone(r.Method[:min(len(r.Method), maxLine)])
+	status, why := http.StatusRequestHeaderFieldsTooLarge, "request head "+headTooLarge(s.maxHead)
+	if as == http2.NoMemory {
+		status, why = http.StatusServiceUnavailable, "no memory for another request like this; try again"
+		w.Header().Set("Retry-After", "1")
+	}
+	http.Error(w, why, status)
+	s.options.Refused(Refusal{peerAddr(r.RemoteAddr), []byte(line[:min(len(line), maxLine)]), status, why})
+}
+
+// A peerAddr is the address of a peer, as net/http writes it.
+type peerAddr string
+
+func (a peerAddr) Network() string { return "tcp" }
+
+func (a peerAddr) String() string { return string(a) }
+
+// take takes the head of r, which is to be a request's first.
+func (c *conn) take(r *http.Request) http2.Request {
+	c.handled.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.http2 != nil { // whose head has what it costs
+		return c.http2.Take(r)
+	}
+	if cost := costOf(c.http1.HeadSize()); cost < c.account.acquired {
+		c.account.resize(cost)
+	}
+	return http2.Request{Head: c.http1.Take(r)}
+}
+
+// done frees h, whose handler is done.
+func (c *conn) done(r *http.Request, h *head.Head) {
+	if c.http2 != nil && h != nil {
+		c.mu.Lock()
+		c.http2.Done(h, r.Context().Err() != nil)
+		c.mu.Unlock()
+	}
+	h.Free()
+}
