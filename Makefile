@@ -25,39 +25,38 @@ run: build ## build and start the server; ARGS="-addr=:8000 -v=4" passes flags
 build: ## build bin/httpserver for this machine
 	go build -o bin/httpserver .
 
-# Without a list of packages, for the go command to print what the tests say at once.
 test: ## vet and test, with the race detector if there is a C compiler
-	@echo "building the tests$(if $(RACE),, without the race detector (which needs a C compiler))"
-	go test $(RACE) -vet=all -shuffle=on -parallel=16
+	@echo "building the tests$(if $(RACE),, without the race detector (which needs a C compiler)), then testing for a minute"
+	go test $(RACE) -vet=all -shuffle=on -parallel=16 ./...
 
 lint: ## gofmt, vet and staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'd:" $$unformatted; exit 1; }
-	go vet ./...
+	for os in linux darwin windows; do GOOS=$$os go vet ./... || exit 1; done
 	go run $(STATICCHECK) ./...
 
 h2spec: ## compare with net/http alone by h2spec's cases of HTTP/2
-	go test -run '^TestH2spec$$' -v -h2spec=$(H2SPEC) .
+	go test -run '^TestH2spec$$' -v -h2spec=$(H2SPEC) ./internal/rawhead
 
 soak: GOARCH = $(shell go env GOARCH)
 soak: release ## test for half an hour with thousands of bad and idle clients
-	go test -run '^Test(Soak|Siege|Held|FarClients|LongRequests)$$' -v -soak -program=bin/$(GOARCH)/httpserver -timeout=40m .
+	go test -run '^Test(Soak|Siege|Held|FarClients|LongRequests)$$' -v -soak -program=bin/$(GOARCH)/httpserver -timeout=40m ./test
 
 bench: GOARCH = $(shell go env GOARCH)
 bench: release ## measure against a plain net/http server for minutes; with valgrind, instructions too
-	go test -run '^TestTable$$' -v -table -program=bin/$(GOARCH)/httpserver -timeout=30m .
-	go test -run '^$$' -bench . -benchmem .
+	go test -run '^TestTable$$' -v -table -program=bin/$(GOARCH)/httpserver -timeout=30m ./test
+	go test -run '^$$' -bench . -benchmem ./...
 
 pgo: build ## renew default.pgo, the profile that the compiler optimizes by, from a real load
-	go test -run '^TestProfile$$' . -args -program=bin/httpserver -profile=default.pgo -seconds=20 -- -v=0
+	go test -run '^TestProfile$$' ./test -args -program=bin/httpserver -profile=default.pgo -seconds=20 -- -v=0
 
 cover: ## test, then list the statements covered, function by function
 	@rm -rf bin/cover && mkdir -p bin/cover
-	go test -cover -parallel=16 . -args -test.gocoverdir=$(CURDIR)/bin/cover
+	go test -cover -coverpkg=./... -parallel=16 ./... -args -test.gocoverdir=$(CURDIR)/bin/cover
 	@go tool covdata textfmt -i=bin/cover -o=bin/cover.out
 	@go tool cover -func=bin/cover.out
 
 profile: build ## take a CPU profile of the server under load, and print its top
-	@go test -run '^TestProfile$$' . -args -program=bin/httpserver -profile=bin/cpu.pprof
+	@go test -run '^TestProfile$$' ./test -args -program=bin/httpserver -profile=bin/cpu.pprof
 	@go tool pprof -top -nodecount=20 bin/httpserver bin/cpu.pprof
 	@echo "to see it in a browser: go tool pprof -http=localhost:8001 bin/httpserver bin/cpu.pprof"
 
@@ -66,7 +65,7 @@ release: ## build bin/GOARCH/httpserver, static, for linux; GOARCH=arm64 for ARM
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w' -o bin/$(GOARCH)/httpserver .
 
 reproduce: ## build the release in two folders and compare, and for ARM
-	go test -run '^TestRelease$$' -v -release .
+	go test -run '^TestRelease$$' -v -release ./test
 
 image: release ## build the image IMAGE with docker, podman or buildah; IMAGE=name:tag
 	@for tool in docker podman buildah; do \

@@ -1,3 +1,5 @@
+//go:build unix
+
 package test
 
 import (
@@ -37,6 +39,10 @@ func TestMain(m *testing.M) {
 }
 
 func buildAndRun(m *testing.M) int {
+	if err := os.Chdir(".."); err != nil { // the tests run where a user does
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "httpserver")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -65,9 +71,9 @@ func buildAndRun(m *testing.M) int {
 	}
 	fmt.Fprintln(os.Stderr, "building what the tests run: the program, pprof and trace")
 	binary, tools = filepath.Join(dir, "httpserver"), dir
-	args := []string{"-o", binary, "httpserver"}
+	args := []string{"-o", binary, "."}
 	if coverDir := flag.Lookup("test.gocoverdir").Value.String(); coverDir != "" { // make cover sets it
-		args = append([]string{"-cover", "-coverpkg=httpserver/..."}, args...)
+		args = append([]string{"-cover", "-coverpkg=./..."}, args...)
 		os.Setenv("GOCOVERDIR", coverDir)
 	}
 	for _, args := range [][]string{args, {"-o", tools, "cmd/pprof", "cmd/trace"}} {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package test
 
 import (
@@ -21,6 +23,9 @@ func TestRelease(t *testing.T) {
 	}
 	build := func(arch string) []byte {
 		dir := t.TempDir()
+		if err := os.CopyFS(filepath.Join(dir, "internal"), os.DirFS("internal")); err != nil {
+			t.Fatal(err)
+		}
 		files, err := filepath.Glob("*")
 		if err != nil {
 			t.Fatal(err)
