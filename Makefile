@@ -35,15 +35,15 @@ lint: ## gofmt, vet and staticcheck
 	go run $(STATICCHECK) ./...
 
 h2spec: ## compare with net/http alone by h2spec's cases of HTTP/2
-	go test -run '^TestH2spec$$' -v -h2spec=$(H2SPEC) ./internal/rawhead
+	go test ./internal/rawhead -run '^TestH2spec$$' -v -h2spec=$(H2SPEC)
 
 soak: GOARCH = $(shell go env GOARCH)
 soak: release ## test for half an hour with thousands of bad and idle clients
-	go test -run '^Test(Soak|Siege|Held|FarClients|LongRequests)$$' -v -soak -program=bin/$(GOARCH)/httpserver -timeout=40m ./test
+	go test ./test -run '^Test(Soak|Siege|Held|FarClients|LongRequests)$$' -v -soak -program=bin/$(GOARCH)/httpserver -timeout=40m
 
 bench: GOARCH = $(shell go env GOARCH)
 bench: release ## measure against a plain net/http server for minutes; with valgrind, instructions too
-	go test -run '^TestTable$$' -v -table -program=bin/$(GOARCH)/httpserver -timeout=30m ./test
+	go test ./test -run '^TestTable$$' -v -table -program=bin/$(GOARCH)/httpserver -timeout=30m
 	go test -run '^$$' -bench . -benchmem ./...
 
 pgo: build ## renew default.pgo, the profile that the compiler optimizes by, from a real load
@@ -65,7 +65,7 @@ release: ## build bin/GOARCH/httpserver, static, for linux; GOARCH=arm64 for ARM
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags='-s -w' -o bin/$(GOARCH)/httpserver .
 
 reproduce: ## build the release in two folders and compare, and for ARM
-	go test -run '^TestRelease$$' -v -release ./test
+	go test ./test -run '^TestRelease$$' -v -release
 
 image: release ## build the image IMAGE with docker, podman or buildah; IMAGE=name:tag
 	@for tool in docker podman buildah; do \

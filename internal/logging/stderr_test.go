@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -38,8 +37,6 @@ func TestLogQueue(t *testing.T) {
 		t.Errorf("lines %v, want %v", next, want)
 	}
 }
-
-var droppedLine = regexp.MustCompile(`(?m)^W\d{4} [\d:.]{15} +\d+ stderr\.go:\d+\] (\d+) lines of the log were dropped\n`)
 
 // While glog stalls, producers go on, a bounded number of bytes waits, and what else
 // comes is dropped and counted.
