@@ -62,7 +62,6 @@ var table = flag.Bool("table", false, "measure the program against a plain net/h
 const stock = `package main
 
 import (
-	"context"
 	"io"
 	"log"
 	"net/http"
