@@ -19,7 +19,7 @@ import (
 
 // This file holds the certificate that the server presents, and its renewal.
 
-// A certificate is what -cert and -key hold. Handshakes have the files looked at again.
+// A Certificate is what -cert and -key hold. Handshakes have the files looked at again.
 // What can't be used leaves what is in use.
 type Certificate struct {
 	certFile, keyFile string
@@ -61,7 +61,7 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.inUse.Load(), nil
 }
 
-// reload looks at the files at once, and logs what comes of it in any case.
+// Reload looks at the files at once, and logs what comes of it in any case.
 func (c *Certificate) Reload() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

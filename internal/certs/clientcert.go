@@ -17,7 +17,7 @@ import (
 
 // This file holds what JSON says of TLS, and of the client's certificate.
 
-// writeTLS writes what state says of the connection, and of the client's certificate.
+// WriteTLS writes what state says of the connection, and of the client's certificate.
 func WriteTLS(j head.JSON, state *tls.ConnectionState) {
 	j.Members("{", "version", tls.VersionName(state.Version), "cipherSuite", tls.CipherSuiteName(state.CipherSuite),
 		"serverName", state.ServerName, "alpn", state.NegotiatedProtocol)

@@ -1,10 +1,10 @@
 package frame
 
-// preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
+// Preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
 // over to HTTP/2 where the first bytes are these, and nowhere else.
 const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// A frame is one of HTTP/2, or its beginning (RFC 9113 section 4.1).
+// A Frame is one of HTTP/2, or its beginning (RFC 9113 section 4.1).
 type Frame []byte
 
 // Lengths in bytes, and types and flags of frames (RFC 9113 sections 4.1 and 6).
@@ -31,7 +31,7 @@ func (f Frame) Has(flag byte) bool { return f[4]&flag != 0 }
 
 func (f Frame) Stream() int { return int(f[5]&0x7f)<<24 | int(f[6])<<16 | int(f[7])<<8 | int(f[8]) }
 
-// ends reports whether f ends its stream, where the server sends it.
+// Ends reports whether f ends its stream, where the server sends it.
 func (f Frame) Ends() bool {
 	kind := f.Kind()
 	return kind == Reset || (kind == Headers || kind == Data) && f.Has(EndStream)
@@ -39,7 +39,7 @@ func (f Frame) Ends() bool {
 
 func (f Frame) SetLength(n int) { f[0], f[1], f[2] = byte(n>>16), byte(n>>8), byte(n) }
 
-// continuation returns a CONTINUATION frame that ends a block.
+// ContinuationOf returns a CONTINUATION frame that ends a block.
 func ContinuationOf(stream int, fragment []byte) Frame {
 	f := Frame{0, 0, 0, Continuation, EndHeaders, byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream)}
 	f.SetLength(len(fragment))

@@ -10,7 +10,7 @@ import (
 
 // This file holds a request's head, as it arrived or in net/http's view.
 
-// A head is that of a request: over HTTP/1 its text, over HTTP/2 its fields.
+// A Head is that of a request: over HTTP/1 its text, over HTTP/2 its fields.
 type Head struct {
 	Text   []byte  // the request line and the field lines, each ended by \n
 	Fields []Field // in order, with pseudo-fields; of net/http's view too
@@ -18,7 +18,7 @@ type Head struct {
 
 type Field struct{ Name, Value string }
 
-// fieldCost is what a field counts beside its bytes where a head is limited (RFC 9113 section 6.5.2).
+// FieldCost is what a field counts beside its bytes where a head is limited (RFC 9113 section 6.5.2).
 const FieldCost = 32
 
 // heads are those not in use.
@@ -32,7 +32,7 @@ const (
 	maxPooledFields = 128
 )
 
-// free gives h back, or nil.
+// Free gives h back, or nil.
 func (h *Head) Free() {
 	if h == nil {
 		return
@@ -44,13 +44,13 @@ func (h *Head) Free() {
 	}
 }
 
-// requestLine returns the request line as in RFC 9112 section 3, for HTTP/2 as
+// RequestLine returns the request line as in RFC 9112 section 3, for HTTP/2 as
 // well.
 func RequestLine(r *http.Request) string {
 	return r.Method + " " + r.RequestURI + " " + r.Proto
 }
 
-// size returns how large h is in bytes: over HTTP/1 its text, over HTTP/2 with fieldCost for each field.
+// Size returns how large h is in bytes: over HTTP/1 its text, over HTTP/2 with fieldCost for each field.
 func (h *Head) Size() int {
 	n := len(h.Text)
 	for _, f := range h.Fields {
@@ -59,7 +59,7 @@ func (h *Head) Size() int {
 	return n
 }
 
-// orView returns h, or where that is nil the head of r as net/http hands it over: the
+// OrView returns h, or where that is nil the head of r as net/http hands it over: the
 // host, and then the fields sorted by name. HTTP/2's names are in lower case (RFC 9113
 // section 8.2).
 func (h *Head) OrView(r *http.Request) *Head {

@@ -11,7 +11,7 @@ import (
 
 // This file holds the JSON form of a request's head.
 
-// writeJSON writes the JSON form of r, whose head is h, to w in pieces. The members that more writes
+// WriteJSON writes the JSON form of r, whose head is h, to w in pieces. The members that more writes
 // come last, each after a comma.
 func (h *Head) WriteJSON(w io.Writer, r *http.Request, more func(j JSON)) {
 	j := JSON{newWriter(w)}

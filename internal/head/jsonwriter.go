@@ -13,7 +13,7 @@ import (
 // A jsonWriter writes strings as RFC 8259 has them.
 type JSON struct{ *bufio.Writer }
 
-// members writes members of an object, names and values in turn, after before.
+// Members writes members of an object, names and values in turn, after before.
 func (j JSON) Members(before string, namesAndValues ...string) {
 	for i := 0; i < len(namesAndValues); i += 2 {
 		j.WriteString(before)
@@ -24,7 +24,7 @@ func (j JSON) Members(before string, namesAndValues ...string) {
 	}
 }
 
-// strings writes an array.
+// Strings writes an array.
 func (j JSON) Strings(values []string) {
 	j.WriteByte('[')
 	for i, value := range values {

@@ -9,7 +9,7 @@ import (
 
 // This file holds the text form of a request's head.
 
-// lines yields the text form of h, of r, line by line with its end.
+// Lines yields the text form of h, of r, line by line with its end.
 func (h *Head) Lines(r *http.Request) iter.Seq[string] {
 	if len(h.Text) > 0 {
 		return strings.Lines(string(h.Text))
@@ -26,7 +26,7 @@ func (h *Head) Lines(r *http.Request) iter.Seq[string] {
 	}
 }
 
-// textLen returns the length of the text form of h, of r.
+// TextLen returns the length of the text form of h, of r.
 func (h *Head) TextLen(r *http.Request) int {
 	if len(h.Text) > 0 {
 		return len(h.Text)
@@ -38,7 +38,7 @@ func (h *Head) TextLen(r *http.Request) int {
 	return n
 }
 
-// writeText writes the text form of h, of r, to w.
+// WriteText writes the text form of h, of r, to w.
 func (h *Head) WriteText(w io.Writer, r *http.Request) {
 	if len(h.Text) > 0 {
 		w.Write(h.Text)

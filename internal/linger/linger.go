@@ -15,7 +15,7 @@ const (
 	maxBytes = 64 << 20
 )
 
-// linger tells the client of nc that the answer is over, and then drops what it still sends. The
+// CloseWrite tells the client of nc that the answer is over, and then drops what it still sends. The
 // connection is to be closed next; with bytes unread, that would reset it and could take the answer
 // from the client (RFC 9112 section 9.6). Others run after each read: a client may send without a
 // pause.

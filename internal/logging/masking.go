@@ -8,7 +8,7 @@ import (
 
 // This file holds how the log shows what a client sent.
 
-// quoted returns s as a Go string literal, cut after most bytes.
+// Quote returns s as a Go string literal, cut after most bytes.
 func Quote(s string, most int) string {
 	s = s[:min(len(s), most)]
 	for i := range len(s) {
@@ -23,7 +23,7 @@ func Quote(s string, most int) string {
 // log.
 var credentials = []string{"authorization", "cookie", "token", "secret", "password", "api-key", "api_key", "apikey", "credential", "jwt", "signature", "session"}
 
-// masked returns line, of a head, without its value if that is a credential. What has a
+// Mask returns line, of a head, without its value if that is a credential. What has a
 // space before its colon is a request line.
 func Mask(line string) (shown string, isMasked bool) {
 	name, _, _ := strings.Cut(line, ":")

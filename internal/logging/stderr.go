@@ -27,7 +27,7 @@ const (
 // logs is what waits for glog.
 var logs = newLogQueue()
 
-// later queues log, a function that logs a line by glog and holds size bytes of text.
+// Later queues log, a function that logs a line by glog and holds size bytes of text.
 // It never waits for glog.
 func Later(size int, log func()) {
 	logs.put(logLine{log, size + lineCost, time.Now()})

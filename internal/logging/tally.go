@@ -7,7 +7,7 @@ import (
 	"github.com/golang/glog"
 )
 
-// A tally logs how many there were of something, once a second at most.
+// A Tally logs how many there were of something, once a second at most.
 type Tally struct {
 	What string       // a format of how many, and of what more returns
 	More func() []any // what else is said; nil for nothing
@@ -16,7 +16,7 @@ type Tally struct {
 	n  int        // not yet logged
 }
 
-// add counts n more, which is not 0.
+// Add counts n more, which is not 0.
 func (c *Tally) Add(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

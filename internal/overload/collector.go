@@ -17,7 +17,7 @@ const (
 	lazyPercent = 300
 )
 
-// tuneCollector keeps the collector as lazy as that, unless the environment sets GOGC.
+// TuneCollector keeps the collector as lazy as that, unless the environment sets GOGC.
 func TuneCollector() {
 	if os.Getenv("GOGC") != "" {
 		return

@@ -100,7 +100,7 @@ func (c Config) slotCost() int {
 	}
 }
 
-// listener returns ln with a slot for each connection. Others wait in the kernel, but the first.
+// Listener returns ln with a slot for each connection. Others wait in the kernel, but the first.
 func (l *Limits) Listener(ln net.Listener) net.Listener {
 	if l.Bounded {
 		boundBuffers(ln, l.queue)
@@ -108,7 +108,7 @@ func (l *Limits) Listener(ln net.Listener) net.Listener {
 	return newSlotListener(ln, l.slots, l.config.Idle)
 }
 
-// log says the limits, once.
+// Log says the limits, once.
 func (l *Limits) Log() {
 	bounded := "without a GOMEMLIMIT as many as come"
 	if l.Bounded {

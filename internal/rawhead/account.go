@@ -66,7 +66,7 @@ func (a *account) fits(cost int) bool {
 	return cost <= requestCost || a.cost+cost <= max(connMemory, requestCost+HeadCopies*2*a.maxHead)
 }
 
-// block acquires what the largest head costs, once one of over smallHead comes.
+// Block acquires what the largest head costs, once one of over smallHead comes.
 func (a *account) Block(size int) bool {
 	switch {
 	case size == 0:
@@ -78,7 +78,7 @@ func (a *account) Block(size int) bool {
 	return false
 }
 
-// request acquires what a request costs. Where there is no memory it is refused, and where there
+// Request acquires what a request costs. Where there is no memory it is refused, and where there
 // isn't even memory for that, the connection ends.
 func (a *account) Request(size, announced int) (cost int, as http2.Verdict) {
 	most, own := 2*a.maxHead, 0 // past most net/http refuses, and holds as much until the client has the answer
@@ -100,7 +100,7 @@ func (a *account) Request(size, announced int) (cost int, as http2.Verdict) {
 	return a.keep(), as
 }
 
-// trailers acquires what trailers cost, which net/http keeps with their request.
+// Trailers acquires what trailers cost, which net/http keeps with their request.
 func (a *account) Trailers(size, announced int) (cost int, ok bool) {
 	if all := costOf(size + announcedCost*announced); !a.fits(all) || !a.resize(all) {
 		a.refused()
@@ -116,7 +116,7 @@ func (a *account) keep() (cost int) {
 	return cost
 }
 
-// ended releases what a request had.
+// Ended releases what a request had.
 func (a *account) Ended(cost int) {
 	a.open--
 	a.cost -= cost

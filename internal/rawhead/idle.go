@@ -20,7 +20,7 @@ func withoutIdleTimer(srv *http.Server) {
 	srv.ReadTimeout, srv.IdleTimeout = read, idle
 }
 
-// Nowhere is a listener to which nobody comes.
+// nowhere is a listener to which nobody comes.
 type nowhere struct{}
 
 func (nowhere) Accept() (net.Conn, error) { return nil, net.ErrClosed }

@@ -17,7 +17,7 @@ import (
 // This file holds which heads of HTTP/1 get to net/http, and what is told of those that don't get
 // to a handler.
 
-// A refusal is of a request that no handler gets.
+// A Refusal is of a request that no handler gets.
 type Refusal struct {
 	Peer   net.Addr
 	Line   []byte // the first line of what came, or maxLine bytes of it; nil where it isn't known

@@ -22,10 +22,10 @@ import (
 	"time"
 )
 
-// acceptJSON asks for the JSON form.
+// AcceptJSON asks for the JSON form.
 const AcceptJSON = "Accept: application/json\r\n"
 
-// asking returns a request of HTTP/1 with fields.
+// Asking returns a request of HTTP/1 with fields.
 func Asking(path, fields string) string {
 	return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n"
 }
@@ -41,7 +41,7 @@ func (w *responseWriter) WriteHeader(int) {}
 
 func (w *responseWriter) Write(p []byte) (int, error) { return len(p), nil }
 
-// newPair returns a certificate for localhost as edit makes it, unless that is nil, and
+// NewPair returns a certificate for localhost as edit makes it, unless that is nil, and
 // signed by the last of issuers, or by itself if there are none. It begins a chain of all.
 func NewPair(t *testing.T, edit func(*x509.Certificate), issuers ...tls.Certificate) tls.Certificate {
 	t.Helper()
@@ -76,7 +76,7 @@ func NewPair(t *testing.T, edit func(*x509.Certificate), issuers ...tls.Certific
 	return pair
 }
 
-// pems returns what the files of pair hold.
+// Pems returns what the files of pair hold.
 func Pems(t *testing.T, pair tls.Certificate) (cert, key []byte) {
 	t.Helper()
 	for _, der := range pair.Certificate {
@@ -89,7 +89,7 @@ func Pems(t *testing.T, pair tls.Certificate) (cert, key []byte) {
 	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// replace puts content into the file name by a rename, as ACME clients do.
+// Replace puts content into the file name by a rename, as ACME clients do.
 func Replace(t *testing.T, name string, content []byte) {
 	t.Helper()
 	err := os.WriteFile(name+".new", content, 0o600)
@@ -101,7 +101,7 @@ func Replace(t *testing.T, name string, content []byte) {
 	}
 }
 
-// writePair writes pair to tls.crt and tls.key in dir.
+// WritePair writes pair to tls.crt and tls.key in dir.
 func WritePair(t *testing.T, dir string, pair tls.Certificate) {
 	t.Helper()
 	cert, key := Pems(t, pair)
@@ -111,7 +111,7 @@ func WritePair(t *testing.T, dir string, pair tls.Certificate) {
 
 // This file holds the clients of the tests.
 
-// roundTrip writes raw to a new connection to addr and returns the response to
+// RoundTrip writes raw to a new connection to addr and returns the response to
 // method, its body, and the address it was asked from.
 func RoundTrip(t *testing.T, addr, method, raw string) (res *http.Response, body, peer string) {
 	t.Helper()
@@ -138,7 +138,7 @@ func ReadResponse(t *testing.T, r *bufio.Reader, method string) (*http.Response,
 	return res, string(body)
 }
 
-// http2Transport returns a client's side of HTTP/2 in the clear, by prior knowledge.
+// HTTP2Transport returns a client's side of HTTP/2 in the clear, by prior knowledge.
 func HTTP2Transport(t *testing.T) *http.Transport {
 	tr := &http.Transport{Protocols: new(http.Protocols)}
 	tr.Protocols.SetUnencryptedHTTP2(true)
@@ -179,7 +179,7 @@ const (
 	Chunked = "Transfer-Encoding: chunked\r\n"
 )
 
-// raceDetector reports whether the test binary is built with the race detector.
+// RaceDetector reports whether the test binary is built with the race detector.
 func RaceDetector() bool {
 	info, _ := debug.ReadBuildInfo()
 	return slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "-race" && s.Value == "true" })

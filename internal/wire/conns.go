@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A deadlines is a connection that knows the deadlines passed on to it.
+// A Deadlines is a connection that knows the deadlines passed on to it.
 type Deadlines struct {
 	net.Conn
 	ReadDeadline, WriteDeadline time.Time

@@ -18,7 +18,7 @@ const (
 	PingFrame     = 0x6
 )
 
-// frameOf returns a frame with payload.
+// FrameOf returns a frame with payload.
 func FrameOf(kind, flags byte, stream int, payload ...string) string {
 	p := strings.Join(payload, "")
 	f := make(frame.Frame, frame.HeaderSize)
@@ -28,7 +28,7 @@ func FrameOf(kind, flags byte, stream int, payload ...string) string {
 	return string(f) + p
 }
 
-// A coded is a field in a header block, and how it is coded there.
+// A Coded is a field in a header block, and how it is coded there.
 type Coded struct {
 	First  byte // of its representation, with the bits that tell which it is
 	prefix int  // bits of first that belong to the index
@@ -70,7 +70,7 @@ func varint(b []byte, first byte, prefix, n int) []byte {
 	return append(b, byte(n))
 }
 
-// block codes fields as a header block.
+// Block codes fields as a header block.
 func Block(fields ...Coded) string {
 	var b []byte
 	text := func(s string, huff bool) {
@@ -94,25 +94,25 @@ func Block(fields ...Coded) string {
 	return string(b)
 }
 
-// request returns a HEADERS frame for /hello with fields added.
+// Request returns a HEADERS frame for /hello with fields added.
 func Request(stream int, fields ...Coded) string {
 	return FrameOf(frame.Headers, frame.EndHeaders|frame.EndStream, stream, Block(Asked4...), Block(fields...))
 }
 
-// asked4 are the pseudo-fields of request, out of their usual order.
+// Asked4 are the pseudo-fields of request, out of their usual order.
 var Asked4 = []Coded{Indexed(6), LiteralOf(4, "/hello"), Indexed(2), LiteralOf(1, "test")}
 
 const Shown4 = "GET /hello HTTP/2.0\n:scheme: http\n:path: /hello\n:method: GET\n:authority: test\n"
 
 const TooLargeLine = "431 request head over 65536 bytes, each field counted 32 longer than it is\n"
 
-// reset returns the frame by which a client resets a stream.
+// Reset returns the frame by which a client resets a stream.
 func Reset(stream int) string { return FrameOf(frame.Reset, 0, stream, "\x00\x00\x00\x08") }
 
-// http2Start is what a client sends first, with settings by which it takes large answers whole.
+// HTTP2Start is what a client sends first, with settings by which it takes large answers whole.
 var HTTP2Start = frame.Preface + FrameOf(SettingsFrame, 0, 0, "\x00\x04\x7f\xff\xff\xff") + FrameOf(WindowFrame, 0, 0, "\x7f\x00\x00\x00")
 
-// http2NoWindow is what one sends first who takes no content.
+// HTTP2NoWindow is what one sends first who takes no content.
 var HTTP2NoWindow = frame.Preface + FrameOf(SettingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00")
 
 // manyStreams returns n requests, and what they get.

@@ -16,7 +16,7 @@ import (
 	"httpserver/internal/frame"
 )
 
-// benchRequest has ten fields, as a proxy sends them.
+// BenchRequest has ten fields, as a proxy sends them.
 const BenchRequest = "GET /hello HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n" +
 	"Accept: */*\r\nAccept-Encoding: gzip, br\r\nAccept-Language: en-GB,en;q=0.5\r\nX-Request-Id: 4f6b3c1a-8f4e-4b0e-9a43\r\n" +
 	"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: example.com\r\nCookie: session=0123456789abcdef\r\n\r\n"
@@ -31,7 +31,7 @@ type connection interface {
 	Close() error
 }
 
-// newClient returns a client with conns connections to addr. With streams it speaks
+// NewClient returns a client with conns connections to addr. With streams it speaks
 // HTTP/2, and sends benchRequest on so many at once; else it sends request.
 func NewClient(tb testing.TB, addr, request string, conns, streams int) client {
 	tb.Helper()
@@ -57,7 +57,7 @@ func (c client) Close() {
 	}
 }
 
-// round sends on each connection, then reads the responses, which is less work than
+// Round sends on each connection, then reads the responses, which is less work than
 // taking the connections one by one.
 func (c client) Round(tb testing.TB) {
 	for _, conn := range c {
@@ -163,7 +163,7 @@ func (c *http2Conn) await(n int) error {
 	return nil
 }
 
-// load puts request on addr on some connections, as newClient does, until stop is
+// Load puts request on addr on some connections, as newClient does, until stop is
 // called, which returns how many were answered.
 func Load(tb testing.TB, addr, request string, conns, streams int) (stop func() (requests int64)) {
 	tb.Helper()

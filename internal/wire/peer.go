@@ -14,7 +14,7 @@ import (
 	"httpserver/internal/frame"
 )
 
-// An http2Peer talks HTTP/2 to a server in frames.
+// A HTTP2Peer talks HTTP/2 to a server in frames.
 type HTTP2Peer struct {
 	T       testing.TB
 	Conn    net.Conn
@@ -38,12 +38,12 @@ func NewHTTP2Peer(t testing.TB, network, addr string, config *tls.Config) *HTTP2
 	return NewHTTP2PeerOn(t, c)
 }
 
-// newHTTP2PeerOn returns a peer on c.
+// NewHTTP2PeerOn returns a peer on c.
 func NewHTTP2PeerOn(t testing.TB, c net.Conn) *HTTP2Peer {
 	return &HTTP2Peer{t, c, hpack.NewDecoder(4096, nil), map[int]string{}, map[int]bool{}}
 }
 
-// send sends raw, cut so.
+// Send sends raw, cut so.
 func (p *HTTP2Peer) Send(raw string, cut func() int) {
 	for raw != "" {
 		n := min(len(raw), cut())
@@ -54,7 +54,7 @@ func (p *HTTP2Peer) Send(raw string, cut func() int) {
 	}
 }
 
-// await reads answers until streams have ended, 0 with GOAWAY, or the connection.
+// Await reads answers until streams have ended, 0 with GOAWAY, or the connection.
 func (p *HTTP2Peer) Await(streams ...int) map[int]string {
 	p.T.Helper()
 	for slices.ContainsFunc(streams, func(s int) bool { return !p.ended[s] }) {
@@ -95,7 +95,7 @@ func (p *HTTP2Peer) Await(streams ...int) map[int]string {
 	return p.Answers
 }
 
-// awaitHead reads to the head of the answer on a stream, and reports whether it comes.
+// AwaitHead reads to the head of the answer on a stream, and reports whether it comes.
 func (p *HTTP2Peer) AwaitHead(stream int) bool {
 	for f := make(frame.Frame, frame.HeaderSize); f.Kind() != frame.Headers || f.Stream() != stream; io.CopyN(io.Discard, p.Conn, int64(f.Length())) {
 		if _, err := io.ReadFull(p.Conn, f); err != nil {

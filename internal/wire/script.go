@@ -14,7 +14,7 @@ import (
 // This file has net/http serve connections that are held in memory, where nothing
 // depends on time, through our connections and by itself, to compare the two.
 
-// A script is a connection whose client has sent all it will. A Read gives as many of
+// A Script is a connection whose client has sent all it will. A Read gives as many of
 // the bytes as cut says, the last one the end; what is written is kept.
 type Script struct {
 	in      string
@@ -63,14 +63,14 @@ func (s *Script) SetReadDeadline(time.Time) error { return nil }
 
 func (s *Script) SetWriteDeadline(time.Time) error { return nil }
 
-// cuts are ways in which a client's bytes may arrive.
+// Cuts are ways in which a client's bytes may arrive.
 var Cuts = map[string]func() int{
 	"whole":        func() int { return 1 << 20 },
 	"single bytes": func() int { return 1 },
 	"at random":    func() int { return 1 + rand.IntN(40) },
 }
 
-// A stage is a listener for scripts.
+// A Stage is a listener for scripts.
 type Stage chan net.Conn
 
 func (s Stage) Accept() (net.Conn, error) {
@@ -84,10 +84,10 @@ func (s Stage) Close() error { return nil }
 
 func (s Stage) Addr() net.Addr { return &net.TCPAddr{} }
 
-// choices are a fuzzer's bytes, each of which makes a choice.
+// Choices are a fuzzer's bytes, each of which makes a choice.
 type Choices []byte
 
-// choose returns a number below n, 0 when no choices are left.
+// Choose returns a number below n, 0 when no choices are left.
 func (c *Choices) Choose(n int) int {
 	if len(*c) == 0 {
 		return 0
@@ -107,7 +107,7 @@ func SeedChoices(f *testing.F, n, size int) {
 	}
 }
 
-// text returns what /hello shows of a raw head.
+// Text returns what /hello shows of a raw head.
 func Text(head string) string {
 	return strings.TrimSuffix(strings.ReplaceAll(head, "\r\n", "\n"), "\n")
 }

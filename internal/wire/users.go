@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// needLinux skips t where there are no tables of sockets.
+// NeedLinux skips t where there are no tables of sockets.
 func NeedLinux(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS != "linux" {

@@ -10,7 +10,7 @@ import (
 // This file follows what a client sends over HTTP/1: where the head and the body of
 // each request begin and end (RFC 9112).
 
-// An http1 is a feed that keeps the head of the request that net/http reads next,
+// A Tracker is a feed that keeps the head of the request that net/http reads next,
 // or is reading. It hands on every byte as it came, but never the end of a head or body
 // together with what follows. After a head it waits for take, and so for net/http's own
 // word on how the body is framed. A body that isn't framed strictly by the book may end
@@ -162,7 +162,7 @@ func counted(p []byte) int { return len(p) + head.FieldCost*bytes.Count(p, []byt
 
 func (h *Tracker) HeadSize() int { return max(h.count, h.before) }
 
-// take returns the head of r, which net/http has just read, or nil where it isn't
+// Take returns the head of r, which net/http has just read, or nil where it isn't
 // known. It must be called once for each request, before its body is read.
 func (h *Tracker) Take(r *http.Request) *head.Head {
 	if h.phase != headRead || !isOf(h.head.Text, r) {
@@ -201,7 +201,7 @@ func isOf(text []byte, r *http.Request) bool {
 	return true
 }
 
-// none notes that a handler is done: a head may come next.
+// Idle notes that a handler is done: a head may come next.
 func (h *Tracker) Idle() {
 	if h.phase == lostBody {
 		h.lose(lost)
@@ -210,7 +210,7 @@ func (h *Tracker) Idle() {
 
 func (h *Tracker) Close() { h.lose(lost) }
 
-// firstLine returns the first line of what net/http answers by itself, or most bytes of it, with empty lines that came before it. It is nil where it isn't known.
+// FirstLine returns the first line of what net/http answers by itself, or most bytes of it, with empty lines that came before it. It is nil where it isn't known.
 func (h *Tracker) FirstLine(most int) []byte {
 	if h.head == nil {
 		return nil

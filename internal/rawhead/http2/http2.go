@@ -13,7 +13,7 @@ import (
 // This file follows what a client sends over HTTP/2: its frames (RFC 9113). The header
 // blocks in them are decoded in blocks.go.
 
-// An http2 is a feed that decodes header blocks beside net/http. Each request's block
+// A Tracker is a feed that decodes header blocks beside net/http. Each request's block
 // gets one field more at its end, the marker of what was decoded. What net/http refuses
 // goes to it as it came; after a frame that ends the connection nothing is kept.
 type Tracker struct {
@@ -40,7 +40,7 @@ type Tracker struct {
 	observer Observer
 }
 
-// An observer says what there is memory for. Sizes are in bytes, as heads are counted; announced
+// An Observer says what there is memory for. Sizes are in bytes, as heads are counted; announced
 // are those of fields Trailer.
 type Observer interface {
 	// block is told that a header block may have so many bytes with the frame that comes, and of
@@ -58,7 +58,7 @@ type Observer interface {
 	Ended(cost int)
 }
 
-// A verdict is what becomes of a request.
+// A Verdict is what becomes of a request.
 type Verdict int
 
 const (
@@ -68,10 +68,10 @@ const (
 	Fatal            // the connection ends
 )
 
-// tableSize is what the client's header compression may have kept, in bytes.
+// TableSize is what the client's header compression may have kept, in bytes.
 const TableSize = 4096
 
-// maxFrame is the largest frame taken, in bytes: what a client may send without being
+// MaxFrame is the largest frame taken, in bytes: what a client may send without being
 // asked what is taken (RFC 9113 section 4.2), and a marker.
 const MaxFrame = 16<<10 + 128
 
@@ -182,7 +182,7 @@ func (h *Tracker) stop() {
 	h.observer.Block(0)
 }
 
-// unfinished returns a number for the header block, or the header of a frame, that has begun and not
+// Unfinished returns a number for the header block, or the header of a frame, that has begun and not
 // ended, or 0. It differs from that of the last.
 func (h *Tracker) Unfinished() int {
 	if h.stream == 0 && len(h.frame) == 0 {
@@ -200,7 +200,7 @@ func (h *Tracker) Decoded() (n int) {
 	return n
 }
 
-// hasBegun reports whether a request has come.
+// HasBegun reports whether a request has come.
 func (h *Tracker) HasBegun() bool { return h.requests.last > 0 }
 
 func (h *Tracker) Close() {
@@ -210,10 +210,10 @@ func (h *Tracker) Close() {
 
 func (h *Tracker) Take(r *http.Request) Request { return h.requests.take(r) }
 
-// done notes that the handler that has one is done. Where its client is gone no frame ends the stream.
+// Done notes that the handler that has one is done. Where its client is gone no frame ends the stream.
 func (h *Tracker) Done(one *head.Head, gone bool) { h.requests.done(one, gone) }
 
-// sent notes p, which is sent to the client next, and returns how many requests are open.
+// Sent notes p, which is sent to the client next, and returns how many requests are open.
 func (h *Tracker) Sent(p []byte) (open int) {
 	h.requests.follow(p)
 	return len(h.requests.open)

@@ -37,7 +37,7 @@ type openRequest struct {
 	cost   int  // as the observer said
 }
 
-// A request2 is what a handler gets to know of its request.
+// A Request is what a handler gets to know of its request.
 type Request struct {
 	Head *head.Head // as it arrived; nil where that isn't known, or once the handler is done
 	As   Verdict
@@ -48,7 +48,7 @@ type Request struct {
 // to be of one size.
 const firstNumber = 1e18
 
-// markerSize is that size, in bytes as RFC 9113 section 6.5.2 counts.
+// MarkerSize is that size, in bytes as RFC 9113 section 6.5.2 counts.
 const MarkerSize = 26 + 19 + head.FieldCost
 
 // marker is the name of the field, which no client can guess.
