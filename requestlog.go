@@ -63,9 +63,9 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
 }
 
-// logRefused logs a request that no handler got. Of a connection that ended nothing is known.
+// logRefused logs a request that no handler got.
 func logRefused(r rawhead.Refusal) {
-	if r.Peer == nil || !glog.V(2) {
+	if !glog.V(2) {
 		return
 	}
 	line := "(first line unknown)"

@@ -40,7 +40,7 @@ type account struct {
 	acquired int                 // for the head that comes, or over HTTP/1 is there
 	open     int                 // requests of HTTP/2
 	cost     int                 // what these have acquired
-	refused  func()              // is told of what there is no memory for
+	failed   func()              // is told that the connection ends for want of memory
 }
 
 // resize has the account hold so much for the head that comes. Where there is no memory it reports
@@ -74,7 +74,7 @@ func (a *account) Block(size int) bool {
 	case size <= smallHead || a.acquired > 0 || a.resize(HeadCopies*a.maxHead):
 		return true
 	}
-	a.refused()
+	a.failed()
 	return false
 }
 
@@ -90,10 +90,9 @@ func (a *account) Request(size, announced int) (cost int, as http2.Verdict) {
 	case !full && a.fits(all) && a.resize(all):
 		as = http2.Taken
 	case size > most, announced > maxAnnounced, full, !a.resize(own):
-		a.refused()
+		a.failed()
 		return 0, http2.Fatal
 	default:
-		a.refused()
 		as = http2.NoMemory
 	}
 	a.open++
@@ -103,7 +102,7 @@ func (a *account) Request(size, announced int) (cost int, as http2.Verdict) {
 // Trailers acquires what trailers cost, which net/http keeps with their request.
 func (a *account) Trailers(size, announced int) (cost int, ok bool) {
 	if all := costOf(size + announcedCost*announced); !a.fits(all) || !a.resize(all) {
-		a.refused()
+		a.failed()
 		return 0, false
 	}
 	return a.keep(), true

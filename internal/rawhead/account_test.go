@@ -207,7 +207,7 @@ func TestLargestHead(t *testing.T) {
 	for _, most := range []int{wire.TestHead, 8 << 20} {
 		srv := newTestServer(nil)
 		srv.maxHead = most
-		a := srv.account()
+		a := srv.account(new(wire.Script))
 		h, rest := http2.New(most, false, &a), most
 		for _, f := range []string{":method", "GET", ":path", "/hello", ":scheme", "http", ":authority", "localhost", "x"} {
 			rest -= len(f)

@@ -1,6 +1,26 @@
+// Package rawhead keeps the heads of requests as they arrived, beside net/http, which edits them:
+// names as they were spelt, order, repeats, and over HTTP/2 the pseudo-fields too.
+//
+//	func main() {
+//		ln, err := net.Listen("tcp", "localhost:8000")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+//			rawhead.Of(r).OrView(r).WriteText(w, r)
+//		})}
+//		log.Fatal(rawhead.Serve(srv, ln, rawhead.Options{}))
+//	}
+//
+// On the way of a request it stands between TLS and net/http: net/http reads from a connection of
+// this package, in which a tracker, one for each version of HTTP, follows the bytes that pass. Over
+// HTTP/1 they pass unchanged. Over HTTP/2 each request gets one field more, which names its head,
+// and is taken out before a handler sees the request. Where the tracker isn't certain, it keeps
+// nothing for the rest of the connection: what is shown is right or absent.
 package rawhead
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -14,13 +34,20 @@ import (
 	"httpserver/internal/rawhead/http2"
 )
 
-// This file holds what rawhead needs of an http.Server, and how a handler gets at its head.
+// This file holds what an http.Server needs for its connections to keep heads.
 
-// Options say what there is memory for, and who is told of what.
+// Options say what there is memory for, and who is told of what. All may be nil.
 type Options struct {
-	Memory  *semaphore.Weighted               // for large heads, and for requests of HTTP/2; nil for no limit
-	Refused func(Refusal)                     // is told of each request that no handler gets; nil for nobody
-	Closed  func(nc net.Conn) <-chan struct{} // of a connection accepted: is closed once somebody else has closed it; nil for nobody does
+	// Memory is what large heads, and requests of HTTP/2 beside others, acquire, in bytes.
+	// Without it there is no limit but that of each connection, 18 MiB.
+	Memory *semaphore.Weighted
+
+	// Refused is told of each request that no handler gets.
+	Refused func(Refusal)
+
+	// Closed returns a channel that is closed once somebody else than net/http has closed nc,
+	// which the listener gave.
+	Closed func(nc net.Conn) <-chan struct{}
 }
 
 // A server is an http.Server whose connections keep heads.
@@ -33,16 +60,22 @@ type server struct {
 	maxHead, maxOpen          int
 }
 
-// serveHeads has srv serve ln, for takeHead to know the heads of its requests. A connection may be
-// a *tls.Conn whose handshake is done.
+// Serve serves ln as srv.Serve does, and keeps the heads of its requests for Of. It is to be called
+// once. ln may give connections of TLS: each a *tls.Conn whose handshake is done.
 //
-// srv.MaxHeaderBytes is the largest head, each field counted 32 bytes longer than it is, as over
-// HTTP/2. Larger ones get 431. srv.ReadHeaderTimeout bounds header blocks of HTTP/2 too. srv.ConnState
-// is told that a connection of HTTP/2 is new until its first request has come.
+// srv.MaxHeaderBytes is the largest head, each field counted 32 bytes longer than it is, as HTTP/2
+// counts (RFC 9113 section 6.5.2). A larger one gets 431. srv.ReadHeaderTimeout is also what a header
+// block of HTTP/2 has to come whole. srv.ConnState is told that a connection of HTTP/2 is new until
+// its first request has come.
 func Serve(srv *http.Server, ln net.Listener, o Options) error {
 	if o.Refused == nil {
 		o.Refused = func(Refusal) {}
 	}
+	if srv.HTTP2 == nil {
+		srv.HTTP2 = new(http.HTTP2Config)
+	}
+	srv.HTTP2.MaxConcurrentStreams = cmp.Or(srv.HTTP2.MaxConcurrentStreams, 100)
+	srv.MaxHeaderBytes = cmp.Or(srv.MaxHeaderBytes, http.DefaultMaxHeaderBytes)
 	s := &server{options: o, handler: srv.Handler, context: srv.ConnContext, state: srv.ConnState, headTimeout: srv.ReadHeaderTimeout, writeTimeout: srv.WriteTimeout,
 		maxHead: srv.MaxHeaderBytes, maxOpen: srv.HTTP2.MaxConcurrentStreams}
 	srv.Handler, srv.ConnState, srv.ConnContext = s, s.noteState, s.withConn
@@ -56,10 +89,10 @@ func Serve(srv *http.Server, ln net.Listener, o Options) error {
 // http2Slack is what net/http takes over HTTP/2 beyond MaxHeaderBytes.
 const http2Slack = 10 * head.FieldCost
 
-// account returns that of a new connection.
-func (s *server) account() account {
-	return account{memory: s.options.Memory, maxHead: s.maxHead, maxOpen: s.maxOpen, refused: func() {
-		s.options.Refused(Refusal{Status: http.StatusServiceUnavailable})
+// account returns that of nc.
+func (s *server) account(nc net.Conn) account {
+	return account{memory: s.options.Memory, maxHead: s.maxHead, maxOpen: s.maxOpen, failed: func() {
+		s.options.Refused(Refusal{Peer: nc.RemoteAddr(), Status: http.StatusServiceUnavailable, Reason: "no memory; the connection ends"})
 	}}
 }
 
@@ -77,7 +110,10 @@ func (l headListener) Accept() (net.Conn, error) {
 	if tc, ok := nc.(*tls.Conn); ok {
 		return overTLS(tc, l.server), nil
 	}
-	return newConn(nc.(halfCloser), l.server), nil
+	if hc, ok := nc.(halfCloser); ok {
+		return newConn(hc, l.server), nil
+	}
+	return nc, nil // its heads are as net/http has them
 }
 
 // overTLS returns the conn over tc, whose handshake is done. net/http takes HTTP/2 from
@@ -117,7 +153,7 @@ func (c tlsConn) ConnectionState() tls.ConnectionState { return c.tls.Connection
 
 type connKey struct{}
 
-// withConn is an http.Server's ConnContext.
+// withConn is a ConnContext.
 func (s *server) withConn(ctx context.Context, nc net.Conn) context.Context {
 	if s.context != nil {
 		ctx = s.context(ctx, nc)
@@ -136,7 +172,7 @@ func connOf(nc net.Conn) *conn {
 	return nil
 }
 
-// noteState is an http.Server's ConnState.
+// noteState is a ConnState.
 func (s *server) noteState(nc net.Conn, state http.ConnState) {
 	c := connOf(nc)
 	if c == nil {

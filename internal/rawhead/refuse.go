@@ -20,8 +20,8 @@ import (
 // A Refusal is of a request that no handler gets.
 type Refusal struct {
 	Peer   net.Addr
-	Line   []byte // the first line of what came, or maxLine bytes of it; nil where it isn't known
-	Status int
+	Line   []byte // the first line of what came, or 1,000 bytes of it; nil where it isn't known
+	Status int    // of the answer; 503 also where there is no memory even for that, and the connection ends
 	Reason string
 }
 
@@ -56,7 +56,6 @@ func (c *conn) admit(size int) error {
 	}
 	switch err := c.await(HeadCopies * a.maxHead); err {
 	case errNoMemory:
-		a.refused()
 		return c.refuse(http.StatusServiceUnavailable, "no memory for a large head; try again")
 	default:
 		return err

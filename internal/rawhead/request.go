@@ -28,7 +28,7 @@ func (r *headRequest) Value(key any) any {
 	return r.Context.Value(key)
 }
 
-// headOf returns the head of r as it arrived, or nil where that isn't known. It is to be used until
+// Of returns the head of r as it arrived, or nil where that isn't known. It is to be used until
 // the handler returns.
 func Of(r *http.Request) *head.Head {
 	if one, ok := r.Context().Value(requestKey{}).(*headRequest); ok {
@@ -37,7 +37,7 @@ func Of(r *http.Request) *head.Head {
 	return nil
 }
 
-// closedOf returns a channel that is closed once somebody else has closed r's connection. The context
+// Closed returns a channel that is closed once somebody else has closed r's connection, or nil. The context
 // isn't done with that while net/http has bytes that it hasn't read, as of the next request.
 func Closed(r *http.Request) <-chan struct{} {
 	if one, ok := r.Context().Value(requestKey{}).(*headRequest); ok {

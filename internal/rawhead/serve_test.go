@@ -92,7 +92,7 @@ func newTestServer(m *semaphore.Weighted) *server {
 
 // newTestHTTP2 returns a tracker of no connection, and its account of m.
 func newTestHTTP2(m *semaphore.Weighted) (*http2.Tracker, *account) {
-	a := newTestServer(m).account()
+	a := newTestServer(m).account(new(wire.Script))
 	return http2.New(wire.TestHead, m != nil, &a), &a
 }
 
