@@ -114,7 +114,7 @@ func TestSlotsAreWaitedFor(t *testing.T) {
 
 // While most have sent nothing, they make room and not those that are served, or have begun.
 func TestMostAreSilent(t *testing.T) {
-	for _, state := range []int32{Begun, Served} {
+	for _, state := range []State{Begun, Served} {
 		synctest.Test(t, func(t *testing.T) {
 			ss := newSlots(10)
 			for range 4 {
@@ -127,8 +127,8 @@ func TestMostAreSilent(t *testing.T) {
 				ss.mu.Unlock()
 			}
 			kept := 0
-			for _, s := range ss.taken {
-				if s.state.Load() == state {
+			for _, s := range ss.held {
+				if s.doing() == state {
 					kept++
 				}
 			}
@@ -173,7 +173,7 @@ func TestNoteState(t *testing.T) {
 	c := tls.Server(s, nil)
 	for _, step := range []struct {
 		do   func()
-		want int32
+		want State
 	}{
 		{func() { Note(c, Begun) }, silent},
 		{func() { s.Read(nil) }, Begun},
@@ -181,8 +181,8 @@ func TestNoteState(t *testing.T) {
 		{func() { Note(c, Begun) }, Begun},
 		{func() { Note(c, Idle) }, Idle},
 	} {
-		if step.do(); s.state.Load() != step.want {
-			t.Errorf("state %d, want %d", s.state.Load(), step.want)
+		if step.do(); s.doing() != step.want {
+			t.Errorf("state %d, want %d", s.doing(), step.want)
 		}
 	}
 }
