@@ -49,7 +49,7 @@ func TestProfiles(t *testing.T) {
 		{"goroutine", nil, `net/http\.\(\*Server\)\.Serve`},
 		{"block", nil, `net/http\.`},
 		{"mutex", nil, `net/http\.|glog\.|logging\.`}, // whichever was fought over
-		{"threadcreate", nil, `Type: threadcreate`},              // the runtime knows no stacks of it
+		{"threadcreate", nil, `Type: threadcreate`},   // the runtime knows no stacks of it
 	} {
 		re := regexp.MustCompile(test.want)
 		out := ""

@@ -1,3 +1,4 @@
+// Package certs holds the server's certificate and its renewal, and says what TLS tells of a client.
 package certs
 
 import (

@@ -1,3 +1,4 @@
+// Package frame reads and makes the headers of HTTP/2's frames (RFC 9113 section 4.1).
 package frame
 
 // Preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes

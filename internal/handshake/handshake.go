@@ -1,3 +1,6 @@
+// Package handshake has clients agree on TLS before net/http sees them.
+//
+// On the way of a request it stands between the slot and the head: rawhead is to see the plain bytes.
 package handshake
 
 import (
@@ -13,9 +16,6 @@ import (
 	"httpserver/internal/linger"
 )
 
-// This file holds the listener whose connections have agreed on TLS. The handshakes are done here
-// and not in net/http, for the connections to see the plain bytes.
-
 // A tlsListener accepts connections whose handshake is done: each is a *tls.Conn.
 type tlsListener struct {
 	net.Listener
@@ -28,7 +28,9 @@ type tlsListener struct {
 	errs    chan error // of Listener.Accept
 }
 
-// newTLSListener returns ln over TLS. A handshake has timeout; failed is told of each that fails.
+// Listener returns ln over TLS. Each connection that it accepts is a *tls.Conn whose handshake is done.
+// A client has timeout for the handshake, and 16 KiB. failed is told of each that fails. Other
+// handshakes don't wait for a slow one.
 func Listener(ln net.Listener, config *tls.Config, timeout time.Duration, failed func(peer net.Addr, err error)) net.Listener {
 	l := &tlsListener{Listener: ln, config: config, timeout: timeout, failed: failed, conns: make(chan net.Conn), errs: make(chan error)}
 	l.open, l.cancel = context.WithCancel(context.Background())

@@ -1,3 +1,4 @@
+// Package head holds the head of a request, and its forms as text and as JSON.
 package head
 
 import (
@@ -8,9 +9,8 @@ import (
 	"sync"
 )
 
-// This file holds a request's head, as it arrived or in net/http's view.
-
-// A Head is that of a request: over HTTP/1 its text, over HTTP/2 its fields.
+// A Head is the head of a request. As it arrived it is Text over HTTP/1, and Fields over HTTP/2. In
+// net/http's view it is Fields.
 type Head struct {
 	Text   []byte  // the request line and the field lines, each ended by \n
 	Fields []Field // in order, with pseudo-fields; of net/http's view too

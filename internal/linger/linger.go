@@ -1,3 +1,4 @@
+// Package linger lets a client read its answer before its connection is closed.
 package linger
 
 import (
@@ -5,8 +6,6 @@ import (
 	"runtime"
 	"time"
 )
-
-// This file lets a client read its answer before the connection is closed.
 
 // How long, and how many bytes more, a client that is told it sent too much may go
 // on to send.

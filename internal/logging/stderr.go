@@ -1,3 +1,5 @@
+// Package logging hands lines to glog, so that none can stall or end the server, or be forged by a
+// client.
 package logging
 
 import (

@@ -1,3 +1,10 @@
+// Package overload says how many connections there are, how much memory clients get, and who goes
+// when either is short.
+//
+// On the way of a request it comes first: a connection is accepted once it has a slot. Where slots
+// are short, the connection that is cheapest to lose is evicted. Within a GOMEMLIMIT, large heads
+// and requests of HTTP/2 acquire their memory from Limits.Memory. After each collection of garbage
+// the memory in use is measured, and connections are evicted where it is too much.
 package overload
 
 import (
@@ -14,17 +21,16 @@ import (
 	"httpserver/internal/logging"
 )
 
-// This file holds what clients get of memory and of file descriptors: a few numbers, which the log
-// says at the start. Beside them stands the valve, which measures.
+// This file holds the numbers that limit clients. The log says them at the start.
 
-// A limitsConfig says what is to be limited.
+// A Config says what is to be limited.
 type Config struct {
 	MaxConns   int           // at once; 0 is derived from GOMEMLIMIT, and without one from the limit of open files
 	MaxHead    int           // bytes of the largest head
 	HeadCopies int           // how often a large head is in memory
 	TLS        bool          // connections are over TLS
 	ClientCert bool          // and ask for a client's certificate
-	Idle       time.Duration // how long a connection that is served nothing may stay
+	Idle       time.Duration // a connection that is served nothing for longer is evicted
 }
 
 // Limits are what all clients share.
@@ -58,9 +64,9 @@ const (
 	maxStreamsBounded = 32 // within a GOMEMLIMIT
 )
 
-// newLimits returns the limits that GOMEMLIMIT, the limit of open files and config set. It returns
-// an error where GOMEMLIMIT is too small to serve, or for the largest head. Within a GOMEMLIMIT the
-// valve is at work from then on.
+// New returns the limits that GOMEMLIMIT, the limit of open files and config set. It returns an error
+// where GOMEMLIMIT is too small to serve, or too small for the largest head. Within a GOMEMLIMIT it
+// starts to measure memory.
 func New(config Config) (*Limits, error) {
 	l, conns := &Limits{config: config, Streams: maxStreams}, config.MaxConns
 	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
@@ -100,7 +106,7 @@ func (c Config) slotCost() int {
 	}
 }
 
-// Listener returns ln with a slot for each connection. Others wait in the kernel, but the first.
+// Listener returns ln, whose connections each hold a slot. Others wait in the kernel, but the first.
 func (l *Limits) Listener(ln net.Listener) net.Listener {
 	if l.Bounded {
 		boundBuffers(ln, l.queue)

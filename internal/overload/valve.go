@@ -8,11 +8,11 @@ import (
 	"httpserver/internal/logging"
 )
 
-// This file holds the last word on memory: it is measured, whatever it is held for.
+// This file holds the last word on memory. It is measured, whatever it is held for.
 
-// A valve evicts connections where more memory is live than a share of GOMEMLIMIT, the cheapest to
-// lose first, and as many as hold the excess if all hold the same. Those that are evicted, and that
-// net/http has not let go of, count among them.
+// A valve evicts connections where more memory is live than a share of GOMEMLIMIT. The cheapest to
+// lose go first, and as many as hold the excess if all hold the same. Those that are evicted already,
+// and not yet closed, count among them.
 type valve struct {
 	slots  *slots
 	most   uint64 // bytes

@@ -1,3 +1,4 @@
+// Package profiling serves /debug/pprof/ to those who may ask, and takes profiles of the whole run.
 package profiling
 
 import (

@@ -56,7 +56,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.tls != nil {
 		r.TLS = c.tls
 	}
-	r.Trailer = nil // what is announced, in 80 times its size
+	r.Trailer = nil // net/http's map of what is announced takes 80 times its size
 	one := c.take(r)
 	defer c.done(r, one.Head)
 	if one.Last {

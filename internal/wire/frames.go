@@ -1,3 +1,5 @@
+// Package wire holds what the clients of the tests put on the wire: requests, frames, connections
+// that are scripted, and load. Only tests import it.
 package wire
 
 import (

@@ -1,3 +1,5 @@
+// Package http1 follows what a client sends over HTTP/1 (RFC 9112): where the head and the body of each
+// request begin and end. It has no socket, lock, or timer.
 package http1
 
 import (
@@ -7,21 +9,18 @@ import (
 	"httpserver/internal/head"
 )
 
-// This file follows what a client sends over HTTP/1: where the head and the body of
-// each request begin and end (RFC 9112).
-
-// A Tracker is a feed that keeps the head of the request that net/http reads next,
-// or is reading. It hands on every byte as it came, but never the end of a head or body
-// together with what follows. After a head it waits for take, and so for net/http's own
-// word on how the body is framed. A body that isn't framed strictly by the book may end
-// elsewhere for net/http. After one, nothing is kept for the rest of the connection, and
-// the next heads are only counted.
+// A Tracker keeps the pending head: that of the request which net/http reads next, or is reading. It
+// hands on every byte as it came, but never the end of a head or body together with what follows.
+//
+// After a head it waits for Take, which says how net/http frames the body. Where a body isn't framed
+// strictly by the RFC, it may end elsewhere for net/http. Then no head is kept for the rest of the
+// connection: the next ones are only counted.
 type Tracker struct {
 	phase  phase
-	empty  []byte     // lines before the head, for firstLine
+	empty  []byte     // lines before the head, for FirstLine
 	head   *head.Head // in inHead and headRead; nil before its first byte
-	ahead  []byte     // in headRead: what net/http has read of what follows, for take
-	count  int        // of the head's size, as limits.head counts
+	ahead  []byte     // in headRead: what net/http has read of what follows, for Take
+	count  int        // of the head's size, as HeadSize counts
 	left   int64      // in inBody: bytes to its end
 	chunks chunks     // in inChunked
 	blank  bool       // in lost: no byte but CR came since the last LF
@@ -34,7 +33,7 @@ type phase int
 
 const (
 	inHead    phase = iota
-	headRead        // a head is complete, and take wasn't called for it yet
+	headRead        // a head is complete, and Take was not called for it yet
 	inBody          // of known length
 	inChunked       // a chunked body
 	lost            // in a head, or before; nothing more is known of the connection
@@ -48,6 +47,8 @@ const maxAhead = 11
 // maxEmpty is how much of empty lines is told, in bytes.
 const maxEmpty = 8
 
+// Feed takes received bytes from src, and puts what net/http is to read for them into dst. It returns
+// how many bytes it took and put. err is nil.
 func (h *Tracker) Feed(dst, src []byte) (nDst, nSrc int, err error) {
 	n := h.follow(src[:min(len(dst), len(src))])
 	return copy(dst, src[:n]), n, nil
@@ -157,9 +158,11 @@ func (h *Tracker) followHead(p []byte) (n int) {
 	return n
 }
 
-// counted returns the size of p, of a head, as limits.head counts.
+// counted returns the size of p, of a head, each line counted head.FieldCost longer than it is.
 func counted(p []byte) int { return len(p) + head.FieldCost*bytes.Count(p, []byte("\n")) }
 
+// HeadSize returns how much has come of the pending head, each line counted head.FieldCost longer than
+// it is.
 func (h *Tracker) HeadSize() int { return max(h.count, h.before) }
 
 // Take returns the head of r, which net/http has just read, or nil where it isn't
@@ -201,13 +204,14 @@ func isOf(text []byte, r *http.Request) bool {
 	return true
 }
 
-// Idle notes that a handler is done: a head may come next.
+// Idle notes that net/http has no request under way: a head may come next.
 func (h *Tracker) Idle() {
 	if h.phase == lostBody {
 		h.lose(lost)
 	}
 }
 
+// Close is to be called when nothing more is to come.
 func (h *Tracker) Close() { h.lose(lost) }
 
 // FirstLine returns the first line of what net/http answers by itself, or most bytes of it, with empty lines that came before it. It is nil where it isn't known.

@@ -1,3 +1,8 @@
+// Package http2 follows what a client sends over HTTP/2 (RFC 9113), and decodes its header blocks beside
+// net/http. It has no socket, lock, or timer, and asks an Observer for memory.
+//
+// net/http tells a handler no stream's number. So each request gets a field more, the marker, which
+// names its head. Take takes it out before anything else sees the request.
 package http2
 
 import (
@@ -10,12 +15,11 @@ import (
 	"httpserver/internal/head"
 )
 
-// This file follows what a client sends over HTTP/2: its frames (RFC 9113). The header
-// blocks in them are decoded in blocks.go.
+// This file follows the frames. Header blocks are decoded in blocks.go.
 
-// A Tracker is a feed that decodes header blocks beside net/http. Each request's block
-// gets one field more at its end, the marker of what was decoded. What net/http refuses
-// goes to it as it came; after a frame that ends the connection nothing is kept.
+// A Tracker decodes header blocks beside net/http, and puts a marker at the end of each request's. All
+// else it hands on as it came. What net/http refuses, net/http gets; after a frame that ends the
+// connection nothing is kept.
 type Tracker struct {
 	frame   frame.Frame // being gathered
 	out     frame.Frame // gathered, to be handed on
@@ -32,7 +36,7 @@ type Tracker struct {
 	announced int           // bytes of its fields Trailer
 	decoded   int           // bytes of fields, since others ran
 
-	maxHead   int  // bytes, each field counted fieldCost longer than it is
+	maxHead   int  // bytes, each field counted head.FieldCost longer than it is
 	lastBlock bool // a request whose block is over maxFrame is its connection's last
 	ended     bool // net/http gets no more than what is to be handed on
 
@@ -43,18 +47,19 @@ type Tracker struct {
 // An Observer says what there is memory for. Sizes are in bytes, as heads are counted; announced
 // are those of fields Trailer.
 type Observer interface {
-	// block is told that a header block may have so many bytes with the frame that comes, and of
-	// its end by 0. Where it reports false the connection ends.
+	// Block is told that a header block will have up to size bytes with the frame that has begun,
+	// and by 0 that no block is coming any more. Where it reports false the connection ends.
 	Block(size int) bool
 
-	// request is told of a request, and returns what it cost, for ended.
+	// Request is told of a request, and returns what it cost, for Ended. Where it is Fatal the
+	// request costs nothing, and Ended isn't told of it.
 	Request(size, announced int) (cost int, as Verdict)
 
-	// trailers is told of the trailers of an open request, and returns what they cost it. Where it
-	// reports false the connection ends.
+	// Trailers is told of the trailers of an open request, and returns what they cost, which is
+	// added to what the request cost. Where it reports false the connection ends.
 	Trailers(size, announced int) (cost int, ok bool)
 
-	// ended is told of the end of a request, which cost so much.
+	// Ended is told of the end of a request, which cost so much.
 	Ended(cost int)
 }
 
@@ -63,8 +68,8 @@ type Verdict int
 
 const (
 	Taken    Verdict = iota
-	TooLarge         // to be refused, because of its head
-	NoMemory         // to be refused
+	TooLarge         // to be answered 431
+	NoMemory         // to be answered 503
 	Fatal            // the connection ends
 )
 
@@ -75,8 +80,8 @@ const TableSize = 4096
 // asked what is taken (RFC 9113 section 4.2), and a marker.
 const MaxFrame = 16<<10 + 128
 
-// newHTTP2 returns a tracker of heads up to maxHead. With lastBlock a request whose header block is
-// over maxFrame is the last of its connection.
+// New returns a tracker of heads up to maxHead bytes, each field counted head.FieldCost longer than it
+// is. With lastBlock a request whose header block is over MaxFrame is the last of its connection.
 func New(maxHead int, lastBlock bool, o Observer) *Tracker {
 	h := &Tracker{maxHead: maxHead, lastBlock: lastBlock, observer: o}
 	h.requests.observer = o
@@ -85,6 +90,9 @@ func New(maxHead int, lastBlock bool, o Observer) *Tracker {
 	return h
 }
 
+// Feed takes received bytes from src, and puts what net/http is to read for them into dst. It returns
+// how many bytes it took and put. err is io.EOF once the connection is to end; it comes after all
+// that is to be put.
 func (h *Tracker) Feed(dst, src []byte) (nDst, nSrc int, err error) {
 	for nDst < len(dst) {
 		switch {
@@ -182,8 +190,8 @@ func (h *Tracker) stop() {
 	h.observer.Block(0)
 }
 
-// Unfinished returns a number for the header block, or the header of a frame, that has begun and not
-// ended, or 0. It differs from that of the last.
+// Unfinished returns 0 where no header block, or header of a frame, has begun and not ended, or else a
+// number that differs from block to block.
 func (h *Tracker) Unfinished() int {
 	if h.stream == 0 && len(h.frame) == 0 {
 		return 0
@@ -203,11 +211,14 @@ func (h *Tracker) Decoded() (n int) {
 // HasBegun reports whether a request has come.
 func (h *Tracker) HasBegun() bool { return h.requests.last > 0 }
 
+// Close ends all requests. It is to be called when nothing more is to come.
 func (h *Tracker) Close() {
 	h.stop()
 	h.requests.close()
 }
 
+// Take takes the marker out of r, and returns what it names. It is to be called once for each request,
+// before anything else is done with it.
 func (h *Tracker) Take(r *http.Request) Request { return h.requests.take(r) }
 
 // Done notes that the handler that has one is done. Where its client is gone no frame ends the stream.
@@ -219,4 +230,5 @@ func (h *Tracker) Sent(p []byte) (open int) {
 	return len(h.requests.open)
 }
 
+// Idle notes that net/http has no request under way.
 func (h *Tracker) Idle() { h.requests.none() }

@@ -13,9 +13,6 @@ import (
 
 // This file holds the open requests of an HTTP/2 connection: their heads, until a handler has them,
 // and what they cost.
-//
-// net/http tells a handler no stream's number. So each request gets a field more, the marker, which
-// names its head, and is taken out before anything else sees the request.
 
 // Requests are open from their header block on. One ends with the frame that ends its stream, with
 // its handler where the client is gone, or where net/http has no stream any more.
