@@ -42,7 +42,7 @@ type Options struct {
 	// Without it there is no limit but that of each connection, 18 MiB.
 	Memory *semaphore.Weighted
 
-	// Refused is told of each request that no handler gets.
+	// Refused is told of each request that no handler gets. It must not block.
 	Refused func(Refusal)
 
 	// Closed returns a channel that is closed once somebody else than net/http has closed nc,
