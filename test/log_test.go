@@ -3,7 +3,6 @@
 package test
 
 import (
-	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -13,14 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
-	"httpserver/internal/frame"
 	"httpserver/internal/wire"
 )
 
@@ -63,46 +58,6 @@ func TestLogLevels(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// At -v=4 the value of a field whose name says that it is a credential is masked, and no
-// other.
-func TestMaskedFields(t *testing.T) {
-	masked := []string{"Authorization", "proxy-authorization", "X-AUTHORIZATION-2", "Cookie", "Set-Cookie2", "X-Auth-Token", "X-Amz-Security-Token", "X-CSRFToken",
-		"Client-Secret", "X-Vault-Password", "X-Api-Key", "apikey", "X-API_KEY", "X-Goog-Credential", "X-Jwt-Assertion", "X-Hub-Signature-256", "X-Session-Id", "sessionid"}
-	shown := []string{"X-Id", "Accept", "Authentication-Info", "X-Author", "X-Key", "X-Api", "X-Sign", "Pass-Word", "X-Jw", "Sec-Fetch-Site"}
-	p := start(t, "-v=4")
-	head, fields := "", wire.Block(wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "/hello?token=1:2"), wire.LiteralOf(1, "test"))
-	for _, name := range append(masked, shown...) {
-		head += name + ": value of " + name + "\r\n of two lines\r\n"
-		fields += wire.Block(wire.Literal(strings.ToLower(name), "value of "+name))
-	}
-	wire.RoundTrip(t, p.addr, "GET", "GET /hello?token=1:2 HTTP/1.1\r\nHost: test\r\n"+head+"\r\n")
-	h2 := wire.NewHTTP2Peer(t, "tcp", p.addr, nil)
-	h2.Send(wire.HTTP2Start+wire.FrameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, fields), wire.Cuts["whole"])
-	h2.Await(1)
-	p.waitLog(`HTTP/2.0" 200`)
-	log := p.log()
-	for _, line := range []string{"GET /hello?token=1:2 HTTP/1.1", ":path: /hello?token=1:2"} {
-		if !strings.Contains(log, `> "`+line+`"`) {
-			t.Errorf("the log has no line %q", line)
-		}
-	}
-	for _, name := range shown {
-		for _, name := range []string{name, strings.ToLower(name)} {
-			if !strings.Contains(log, `> "`+name+`: value of `) {
-				t.Errorf("%s is masked", name)
-			}
-		}
-	}
-	for _, name := range masked {
-		if strings.Contains(log, "value of "+name) || !strings.Contains(log, `> "`+name+`: ***"`) || !strings.Contains(log, `> "`+strings.ToLower(name)+`: ***"`) {
-			t.Errorf("%s is not masked", name)
-		}
-	}
-	if n := strings.Count(log, `> " of two lines"`); n != len(shown) {
-		t.Errorf("%d second lines are shown, want %d", n, len(shown))
 	}
 }
 
@@ -206,18 +161,6 @@ func TestLoggedRefusals(t *testing.T) {
 	}
 }
 
-// What a client sends is cut before glog cuts the line.
-func TestLongLogLines(t *testing.T) {
-	p := start(t, "-v=4")
-	long := strings.Repeat("\xff", 10000)
-	wire.RoundTrip(t, p.addr, "GET", "GET /hello?"+long+long+" HTTP/1.1\r\nHost: test\r\nUser-Agent: "+long+"\r\n\r\n")
-	p.waitLog(`\n.*> "User-Agent: (\\xff)+"\n`)
-	p.waitLog(`\n.*> "GET /hello\?(\\xff)+"\n`)
-	p.waitLog(`\n.* "GET /hello\?(\\xff)+" 200 30\d+ \S+ "(\\xff)+"\n`)
-	io.WriteString(p.dial(), strings.Repeat("\U000e0001", 10000)+"\r\n\r\n")
-	p.waitLog(`\n.* 400 refused: Bad Request\n`)
-}
-
 func TestGlogFlags(t *testing.T) {
 	// Those about files mean files, in TMPDIR where no other place is given, unless
 	// -logtostderr is given as well.
@@ -266,94 +209,3 @@ func TestGlogFlags(t *testing.T) {
 		p.waitLog(`(?m)^main\.\(\*recorder\)\.log`)
 	})
 }
-
-// Whatever happens to stderr costs lines of the log, not requests, nor the exit
-// status.
-func TestStderrFaults(t *testing.T) {
-	t.Parallel()
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { full.Close() })
-	gone, reader := pipe(t)
-	reader.Close()
-	stalled, reader := pipe(t)
-	for name, stderr := range map[string]*os.File{"full": full, "gone": gone, "stalled": stalled, "closed": nil} {
-		requests := 1000
-		if name == "stalled" {
-			requests = 15000 // more lines than the pipe and the queue hold
-		}
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			cmd := exec.Command(binary, "-addr="+freeAddr(t))
-			if stderr == nil {
-				cmd = exec.Command("sh", append([]string{"-c", `exec "$@" 2>&-`, "sh"}, cmd.Args...)...)
-			} else {
-				cmd.Stderr = stderr
-			}
-			p := launch(t, cmd)
-			p.addr = strings.TrimPrefix(cmd.Args[len(cmd.Args)-1], "-addr=")
-			awaitDial(t, p.addr)
-			c := p.dial()
-			r := bufio.NewReader(c)
-			for range requests {
-				io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n")
-				wire.ReadResponse(t, r, "GET")
-			}
-			if name != "stalled" {
-				p.signal(syscall.SIGTERM)
-				p.wait(0)
-				return
-			}
-			stderr.Close() // so that the log ends with the process
-			stop := sync.OnceFunc(func() { p.signal(syscall.SIGTERM) })
-			log, lines := bufio.NewScanner(reader), 0
-			for log.Scan() { // read on
-				if !regexp.MustCompile(`^[IW]\d{4} [\d:.]{15} +\d+ \w+\.go:\d+\] .+$`).MatchString(log.Text()) {
-					t.Errorf("line %q", log.Text())
-				}
-				if !strings.Contains(log.Text(), "lines are late, by up to") {
-					lines++
-				}
-				if m := droppedLines.FindStringSubmatch(log.Text() + "\n"); m != nil {
-					dropped, _ := strconv.Atoi(m[1])
-					lines += dropped - 1
-					stop()
-				}
-			}
-			p.wait(0)
-			if want := 2 + requests + 2; lines != want { // limits, listening, stopping, stopped
-				t.Errorf("%d lines written and dropped, want %d", lines, want)
-			}
-		})
-	}
-}
-
-// Stalled for good, stderr doesn't keep the program from ending.
-func TestStopWithStalledStderr(t *testing.T) {
-	w, _ := pipe(t)
-	w.SetWriteDeadline(time.Now())
-	for { // fill it
-		if _, err := w.Write(make([]byte, 4096)); err != nil {
-			break
-		}
-	}
-	cmd := exec.Command(binary, "-addr="+freeAddr(t))
-	cmd.Stderr = w
-	p := launch(t, cmd)
-	awaitDial(t, strings.TrimPrefix(cmd.Args[1], "-addr="))
-	p.signal(syscall.SIGTERM)
-	p.wait(0)
-}
-
-// What the runtime itself says reaches stderr past the queue.
-func TestRuntimeOutput(t *testing.T) {
-	p := start(t)
-	p.signal(syscall.SIGQUIT) // which has the runtime print all stacks and exit
-	p.wait(2)
-	p.waitLog(`SIGQUIT: quit\n`)
-	p.waitLog(`goroutine \d+`)
-}
-
-var droppedLines = regexp.MustCompile(`(?m)^W\d{4} [\d:.]{15} +\d+ stderr\.go:\d+\] (\d+) lines of the log were dropped\n`)
