@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,7 +24,7 @@ var (
 	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it; renewed files are taken up")
 	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
 	clientCert  = flags.Bool("clientcert", false, "ask TLS clients for a certificate and show it in JSON; it is not verified")
-	maxHead     = flags.Int("maxhead", 65536, "largest head of a request, in `bytes`, each field counted 32 longer than it is")
+	maxHead     = size(65536)
 	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is derived from GOMEMLIMIT, and without one as many as open files allow")
 	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
@@ -34,6 +36,32 @@ var (
 
 // drain is -drain's, whose error says more than that of a flags.Duration.
 var drain time.Duration
+
+// A size is a flag of so many bytes, such as 65536 or 64KiB.
+type size int
+
+func (s *size) String() string { return strconv.Itoa(int(*s)) }
+
+func (s *size) Set(text string) error {
+	digits, unit := text, 1
+	for suffix, bytes := range map[string]int{"KiB": 1 << 10, "MiB": 1 << 20} {
+		if cut, ok := strings.CutSuffix(text, suffix); ok {
+			digits, unit = cut, bytes
+		}
+	}
+	n, err := strconv.Atoi(digits)
+	if n *= unit; err != nil || n < minHead || n > mostHead {
+		return fmt.Errorf("want %d to %d bytes, or 1KiB to %dMiB", minHead, mostHead, mostHead>>20)
+	}
+	*s = size(n)
+	return nil
+}
+
+// What -maxhead may be, in bytes.
+const (
+	minHead  = 1 << 10
+	mostHead = 16 << 20
+)
 
 const usage = `Usage: httpserver [flags]
 
@@ -65,6 +93,7 @@ func defineFlags() *flag.FlagSet {
 	v.Usage = "log `level`: 0 starts, stops and faults; 2 a line a request; 3 also /healthz; 4 also each request's head"
 	v.Value.Set("2")
 	flag.Lookup("logtostderr").Value.Set("true") // not flag.Set, after which it were given
+	flags.Var(&maxHead, "maxhead", "largest head of a request, in `bytes` or as 64KiB, each field counted 32 bytes longer than it is")
 	flags.Func("drain", "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see (default 0s)", parseDrain)
 
 	into := func(set *flag.FlagSet) func(*flag.Flag) {
@@ -98,7 +127,7 @@ func parseFlags(args []string) (status int, ok bool) {
 		printHelp(glogFlags)
 		return 0, false
 	case err != nil:
-		return fail(2, "%v", err), false
+		return fail(2, "%v; -help lists the flags", err), false
 	case flag.NArg() > 0:
 		return fail(2, "unexpected argument %q: httpserver takes flags only", flag.Arg(0)), false
 	case *showVersion:
@@ -116,8 +145,6 @@ func parseFlags(args []string) (status int, ok bool) {
 		return fail(2, "-pprof %q: want local, all or none", *pprofAccess), false
 	case *blockRate < 0 || *mutexRate < 0:
 		return fail(2, "-blockprofilerate %d, -mutexprofilefraction %d: want 0 or more", *blockRate, *mutexRate), false
-	case *maxHead < 1024 || *maxHead > 16<<20:
-		return fail(2, "-maxhead %d: want 1024 to %d", *maxHead, 16<<20), false
 	case *maxConns < 0:
 		return fail(2, "-maxconns %d: want 0 or more", *maxConns), false
 	}
@@ -130,7 +157,9 @@ func preferFiles() {
 	files, given := false, false
 	flag.Visit(func(f *flag.Flag) {
 		switch f.Name {
-		case "alsologtostderr", "log_dir", "log_link", "logbuflevel", "stderrthreshold":
+		case "stderrthreshold":
+			files = true
+		case "alsologtostderr", "log_dir", "log_link", "logbuflevel":
 			files = files || f.Value.String() != f.DefValue
 		case "logtostderr":
 			given = true

@@ -43,6 +43,7 @@ func newHandler(access string) *handler {
 	}
 	h := &handler{mux: http.NewServeMux(), hostname: []string{hostname}}
 	h.mux.HandleFunc("/", notFound)
+	h.mux.HandleFunc("GET /{$}", index)
 	h.mux.HandleFunc(helloPath, h.hello)
 	h.mux.HandleFunc(healthzPath, h.healthz)
 	if access != "none" {
@@ -60,10 +61,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // over HTTP/2, net/http makes it a GOAWAY
 	}
 	defer dropCopies(r, rec.head)
-	if glog.V(4) {
-		logHead(r, rec.head.OrView(r))
-	}
-	if glog.V(logLevel(r)) {
+	logHead(r, rec.head)
+	if logged(r) {
 		defer rec.log(r, time.Now()) // after a panic too
 	}
 	switch p := r.URL.Path; {
@@ -98,8 +97,23 @@ func (h *handler) healthz(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// asks says what may be asked for.
+const asks = `/hello shows the head of the request as it arrived; every path below it too
+  ?status=503       answers with a status, 200 to 599
+  ?delay=1.5s       answers after a delay, up to 30s
+  ?format=json      answers as JSON; so does "Accept: application/json"
+/healthz answers ok, or 503 once the server is told to stop
+/debug/pprof/ has the profiles, for those whom -pprof lets ask
+`
+
+// index is what people who type the address see, and load balancers that probe it.
+func index(w http.ResponseWriter, _ *http.Request) {
+	w.Header()["Content-Type"] = textType
+	io.WriteString(w, asks+"\nThe log is on stderr, or in the folder that -log_dir names.\n")
+}
+
 func notFound(w http.ResponseWriter, _ *http.Request) {
-	http.Error(w, "not found; try /hello, /healthz or /debug/pprof/", http.StatusNotFound)
+	http.Error(w, "not found; try /hello, which takes ?status=, ?delay= and ?format=json, /healthz or /debug/pprof/", http.StatusNotFound)
 }
 
 // largeHead is the size from which on a request keeps no copies of its head, in bytes.

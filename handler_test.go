@@ -36,7 +36,7 @@ func testServerWithin(t *testing.T, h *handler, l *overload.Limits) string {
 func TestPaths(t *testing.T) {
 	const (
 		methods = "method not allowed; use GET or HEAD\n"
-		paths   = "not found; try /hello, /healthz or /debug/pprof/\n"
+		paths   = "not found; try /hello, which takes ?status=, ?delay= and ?format=json, /healthz or /debug/pprof/\n"
 	)
 	addr := testServer(t, newHandler("local"))
 	for _, test := range []struct {
@@ -76,7 +76,13 @@ func TestPaths(t *testing.T) {
 		{"HEAD /healthz HTTP/1.1", 200, "", "", ""},
 		{"POST /healthz HTTP/1.1", 405, methods, "Allow", "GET, HEAD"},
 		{"OPTIONS /healthz HTTP/1.1", 405, methods, "Allow", "GET, HEAD"},
-		{"GET / HTTP/1.1", 404, paths, "Content-Type", "text/plain; charset=utf-8"},
+		{"GET / HTTP/1.1", 200, "", "Content-Type", "text/plain; charset=utf-8"},
+		{"HEAD / HTTP/1.1", 200, "", "", ""},
+		{"POST / HTTP/1.1", 404, paths, "Content-Type", "text/plain; charset=utf-8"},
+		{"GET /hello?format=text&status=201 HTTP/1.1", 201, "GET /hello?format=text&status=201 HTTP/1.1\nHost: localhost\n", "", ""},
+		{"GET /hello?format=json HTTP/1.1", 200, "", "Content-Type", "application/json"},
+		{"GET /hello?format=xml HTTP/1.1", 400, "format=\"xml\": want json or text\n", "", ""},
+		{"GET /debug/pprof/profile?seconds=abc HTTP/1.1", 400, "seconds=\"abc\": want a number of seconds, up to 3600\n", "", ""},
 		{"OPTIONS * HTTP/1.1", 404, paths, "", ""},
 		{"CONNECT localhost:80 HTTP/1.1", 404, paths, "", ""},
 		{"GET http://localhost HTTP/1.1", 404, paths, "", ""},
@@ -87,7 +93,7 @@ func TestPaths(t *testing.T) {
 		{"GET /debug/pprof/symbol HTTP/1.1", 200, "num_symbols: 1\n", "", ""},
 		{"GET /debug/pprof/profile?seconds=1 HTTP/1.1", 200, "", "Content-Type", "application/octet-stream"},
 		{"GET /debug/pprof/trace?seconds=0.1 HTTP/1.1", 200, "", "Content-Type", "application/octet-stream"},
-		{"GET /debug/pprof/trace?seconds=3601 HTTP/1.1", 400, "seconds=3601: want at most 3600\n", "", ""},
+		{"GET /debug/pprof/trace?seconds=3601 HTTP/1.1", 400, "seconds=\"3601\": want a number of seconds, up to 3600\n", "", ""},
 		{"GET /debug/pprof/none HTTP/1.1", 404, "Unknown profile\n", "", ""},
 	} {
 		t.Run(test.request, func(t *testing.T) {
@@ -112,7 +118,7 @@ func TestPaths(t *testing.T) {
 	}
 
 	tr := wire.HTTP2Transport(t)
-	for path, status := range map[string]int{"/hello/a": 200, "/hello/../x": 200, "//hello": 200, "/hello//a": 200, "/hellox": 404, "/": 404} {
+	for path, status := range map[string]int{"/hello/a": 200, "/hello/../x": 200, "//hello": 200, "/hello//a": 200, "/hellox": 404, "/a": 404} {
 		res, err := tr.RoundTrip(httptest.NewRequest("GET", "http://"+addr+path, nil))
 		if err != nil {
 			t.Fatal(err)
@@ -242,7 +248,7 @@ func TestPprofAccess(t *testing.T) {
 	}{
 		"all":   {200, strings.Join(os.Args, "\x00")},
 		"local": {403, "profiles are for clients on this machine: Host is neither localhost nor a loopback address; -pprof=all opens them to all\n"},
-		"none":  {404, "not found; try /hello, /healthz or /debug/pprof/\n"},
+		"none":  {404, "not found; try /hello, which takes ?status=, ?delay= and ?format=json, /healthz or /debug/pprof/\n"},
 	} {
 		res, body, _ := wire.RoundTrip(t, testServer(t, newHandler(access)), "GET", "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: test\r\n\r\n")
 		if res.StatusCode != want.status || body != want.body {

@@ -28,13 +28,8 @@ const (
 // asks for.
 func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	rec, control := w.(*recorder), http.NewResponseController(w)
-	var (
-		status = http.StatusOK
-		delay  time.Duration
-		err    error
-		json   = prefersJSON(r.Header["Accept"])
-		query  = r.URL.RawQuery
-	)
+	ask := asked{status: http.StatusOK, json: prefersJSON(r.Header["Accept"])}
+	status, query, err := http.StatusOK, r.URL.RawQuery, error(nil)
 	dropCopies(r, rec.head)
 	// net/http counts the time to take the response from the end of the head. Over
 	// HTTP/2 it resets the stream then, even if there is no response yet.
@@ -43,14 +38,18 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		status, err = dropBody(r)
 	}
 	if err == nil {
-		status, delay, err = asked(query)
+		if err = ask.parse(query); err != nil {
+			status = http.StatusBadRequest
+		} else {
+			status = ask.status
+		}
 	}
-	if r.ContentLength != 0 || delay > 0 {
-		control.SetWriteDeadline(time.Now().Add(delay + responseTimeout))
+	if r.ContentLength != 0 || ask.delay > 0 {
+		control.SetWriteDeadline(time.Now().Add(ask.delay + responseTimeout))
 	}
-	if delay > 0 {
+	if ask.delay > 0 && err == nil {
 		select {
-		case <-time.After(delay):
+		case <-time.After(ask.delay):
 		case <-r.Context().Done(): // the client went
 			panic(http.ErrAbortHandler) // or net/http would answer 200
 		case <-rawhead.Closed(r):
@@ -66,7 +65,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		rec.begin(status, textType, 0)
 		fmt.Fprintln(rec, err)
-	case json:
+	case ask.json:
 		if rec.begin(status, jsonType, 0) {
 			shown.WriteJSON(rec, r, func(j head.JSON) {
 				j.Members(",", "remoteAddr", r.RemoteAddr, "hostname", h.hostname[0])
@@ -114,27 +113,37 @@ const (
 	maxDuration = 24 // bytes of the value of delay
 )
 
-// asked returns the status and the delay that query asks for, 200 and none if it
-// doesn't, or 400 and an error that says what may be asked for.
-func asked(query string) (status int, delay time.Duration, err error) {
-	status = http.StatusOK
+// An asked is what a request to /hello asks for.
+type asked struct {
+	status int
+	delay  time.Duration
+	json   bool
+}
+
+// parse takes up what query asks for, or returns an error that says what may be asked for.
+func (a *asked) parse(query string) (err error) {
 	for n := 0; query != "" && n < maxParts; n++ {
 		var part string
 		part, query, _ = strings.Cut(query, "&")
 		switch name, value, _ := strings.Cut(part, "="); name {
 		case "status":
-			status, err = strconv.Atoi(value)
-			if err != nil || status < 200 || status > 599 {
-				return http.StatusBadRequest, 0, fmt.Errorf("status=%.40q: want 200 to 599", value)
+			a.status, err = strconv.Atoi(value)
+			if err != nil || a.status < 200 || a.status > 599 {
+				return fmt.Errorf("status=%.40q: want 200 to 599", value)
 			}
 		case "delay":
-			delay, err = time.ParseDuration(value[:min(len(value), maxDuration)])
-			if err != nil || delay < 0 || delay > maxDelay || len(value) > maxDuration {
-				return http.StatusBadRequest, 0, fmt.Errorf("delay=%.40q: want 0s to %v, such as 1.5s or 200ms", value, maxDelay)
+			a.delay, err = time.ParseDuration(value[:min(len(value), maxDuration)])
+			if err != nil || a.delay < 0 || a.delay > maxDelay || len(value) > maxDuration {
+				return fmt.Errorf("delay=%.40q: want 0s to %v, such as 1.5s or 200ms", value, maxDelay)
 			}
+		case "format":
+			if value != "json" && value != "text" {
+				return fmt.Errorf("format=%.40q: want json or text", value)
+			}
+			a.json = value == "json"
 		}
 	}
-	return status, delay, nil
+	return nil
 }
 
 // dropBody reads the body of r to its end, and returns the status to answer with.

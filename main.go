@@ -53,7 +53,7 @@ func run(args []string) int {
 		}()
 		tlsConfig = certs.NewConfig(cert, *clientCert)
 	}
-	limits, err := overload.New(overload.Config{MaxConns: *maxConns, MaxHead: *maxHead, HeadCopies: rawhead.HeadCopies,
+	limits, err := overload.New(overload.Config{MaxConns: *maxConns, MaxHead: int(maxHead), HeadCopies: rawhead.HeadCopies,
 		TLS: tlsConfig != nil, ClientCert: *clientCert, Idle: idleTimeout + headTimeout})
 	if err != nil {
 		return fail(2, "%v", err)
@@ -105,7 +105,7 @@ func notifySignals() (stops, hangups chan os.Signal) {
 // ends it, and returns the exit status.
 func serve(ln net.Listener, tlsConfig *tls.Config, l *overload.Limits, signals <-chan os.Signal) int {
 	h := newHandler(*pprofAccess)
-	srv := newServer(h, *maxHead, l)
+	srv := newServer(h, int(maxHead), l)
 	failed := make(chan error, 1)
 	l.Log()
 	go func() { failed <- serveOn(srv, ln, tlsConfig, l) }()

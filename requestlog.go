@@ -16,12 +16,12 @@ import (
 // what a client chose is to be cut first, so that the rest stays: a byte quoted
 // takes 4 at most, a rune 10.
 
-// logLevel returns the -v from which on r is logged.
-func logLevel(r *http.Request) glog.Level {
+// logged reports whether r is logged, by -v or by -vmodule=requestlog=N.
+func logged(r *http.Request) bool {
 	if r.URL.Path == healthzPath {
-		return 3
+		return bool(glog.V(3))
 	}
-	return 2
+	return bool(glog.V(2))
 }
 
 // A recorder is the ResponseWriter of every handler here. It notes what is answered,
@@ -58,7 +58,7 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	peer, line, agent := r.RemoteAddr, logging.Quote(head.RequestLine(r), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
+	peer, line, agent := r.RemoteAddr, logging.Quote(logging.MaskQuery(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
 	status, bytes, took := rec.status, rec.bytes, time.Since(start).Microseconds()
 	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
 }
@@ -76,6 +76,9 @@ func logRefused(r rawhead.Refusal) {
 	logging.Later(len(line)+len(r.Reason), func() { glog.Infof("%v %s %d refused: %s", r.Peer, line, r.Status, r.Reason) })
 }
 
+// cut returns as much of a request line as is logged, for masking to cost no more than that.
+func cut(line string) string { return line[:min(len(line), maxLoggedLine)] }
+
 // How much is logged of what a client sends, in bytes.
 const (
 	maxLoggedLine  = 1000 // of a request line
@@ -83,11 +86,14 @@ const (
 	maxLoggedField = 1400 // of a line of a head
 )
 
-// logHead logs the head of r, h, each line quoted and on a log line of its own, so that
-// nothing in it can pass for a line of the log. Credentials are masked.
+// logHead logs at -v=4 the head of r, which is h or else net/http's view. Each line is quoted and on a
+// log line of its own, so that nothing in it can pass for a line of the log. Credentials are masked.
 func logHead(r *http.Request, h *head.Head) {
+	if !glog.V(4) {
+		return
+	}
 	peer, wasMasked := r.RemoteAddr, false
-	for line := range h.Lines(r) {
+	for line := range h.OrView(r).Lines(r) {
 		line = strings.TrimSuffix(line, "\n")
 		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
 		case folded && wasMasked:

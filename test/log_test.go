@@ -196,7 +196,7 @@ func TestGlogFlags(t *testing.T) {
 		}
 	})
 	t.Run("-vmodule", func(t *testing.T) {
-		p := start(t, "-v=0", "-vmodule=handler=3")
+		p := start(t, "-v=0", "-vmodule=requestlog=3")
 		wire.RoundTrip(t, p.addr, "GET", "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
 		p.waitLog("GET /healthz")
 	})

@@ -42,8 +42,10 @@ func TestBadStarts(t *testing.T) {
 		{[]string{"-addr=:0", "-memprofile=/nosuch/mem"}, 1, `-memprofile: open /nosuch/mem: no such file or directory`},
 		{[]string{"-drain=-1s"}, 2, `invalid value "-1s" for flag -drain: want 0s or more, with a unit, such as 5s or 1m30s`},
 		{[]string{"-drain=5"}, 2, `invalid value "5" for flag -drain: want 0s or more, with a unit, such as 5s or 1m30s`},
-		{[]string{"-maxhead=1000"}, 2, `-maxhead 1000: want 1024 to 16777216`},
+		{[]string{"-maxhead=1000"}, 2, `invalid value "1000" for flag -maxhead: want 1024 to 16777216 bytes, or 1KiB to 16MiB; -help lists the flags`},
 		{[]string{"-maxhead=4194305"}, 2, `-maxhead 4194305: want at most 3670016, a sixteenth of what GOMEMLIMIT leaves`},
+		{[]string{"-maxhead=64KB"}, 2, `invalid value "64KB" for flag -maxhead: want 1024 to 16777216 bytes, or 1KiB to 16MiB`},
+		{[]string{"-maxhead=64KiB", "-addr=" + addr}, 1, `-addr "` + addr}, // is taken
 		{[]string{"-maxconns=-1"}, 2, `-maxconns -1: want 0 or more`},
 		{[]string{"-cert=x"}, 2, `-cert "x", -key "": want both or neither`},
 		{[]string{"-cert=/nosuch", "-key=main.go"}, 1, `-cert "/nosuch", -key "main.go": open /nosuch: no such file or directory`},

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"os"
@@ -100,6 +101,9 @@ func (c *Certificate) read() (renewed bool, err error) {
 	}
 	if bytes.Equal(chain, c.chain) && bytes.Equal(key, c.key) {
 		return false, nil
+	}
+	if block, _ := pem.Decode(key); block != nil && (block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "") {
+		return false, fmt.Errorf("the key is encrypted: want it in the clear, as \"openssl pkey\" writes it")
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err == nil {

@@ -75,3 +75,18 @@ func TestJSONOrder(t *testing.T) {
 		t.Errorf("%s, want %s", b.String(), want)
 	}
 }
+
+// Over HTTP/2 the JSON form's headers have the host that :authority says, as over HTTP/1.
+func TestJSONHost(t *testing.T) {
+	for want, fields := range map[string][]Field{
+		`"headers":{"Host":["a"],"X":["1"]},"rawHeaders":[[":authority","a"],["x","1"]]`: {{Name: ":authority", Value: "a"}, {Name: "x", Value: "1"}},
+		`"headers":{"Host":["b"]},"rawHeaders":[[":authority","a"],["host","b"]]`:        {{Name: ":authority", Value: "a"}, {Name: "host", Value: "b"}},
+		`"headers":{},"rawHeaders":[]`: nil,
+	} {
+		var b strings.Builder
+		(&Head{Fields: fields}).WriteJSON(&b, httptest.NewRequest("GET", "/", nil), func(JSON) {})
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s, want %s", b.String(), want)
+		}
+	}
+}

@@ -18,7 +18,8 @@ func (h *Head) WriteJSON(w io.Writer, r *http.Request, more func(j JSON)) {
 	j.Members("{", "method", r.Method, "target", r.RequestURI, "proto", r.Proto, "host", r.Host)
 
 	j.WriteString(`,"headers":{`)
-	fields := h.all()
+	raw := h.all()
+	fields := withHost(raw)
 	sorted := sortedByName(fields)
 	name := ""
 	for n, i := range sorted {
@@ -40,7 +41,7 @@ func (h *Head) WriteJSON(w io.Writer, r *http.Request, more func(j JSON)) {
 
 	j.WriteString(`},"rawHeaders":[`)
 	separator := ""
-	for _, f := range fields {
+	for _, f := range raw {
 		j.WriteString(separator)
 		j.Strings([]string{f.Name, f.Value})
 		separator = ","
@@ -49,6 +50,15 @@ func (h *Head) WriteJSON(w io.Writer, r *http.Request, more func(j JSON)) {
 	more(j)
 	j.WriteString("}\n")
 	freeWriter(j.Writer)
+}
+
+// withHost returns fields, and where they are HTTP/2's without a Host, one with what :authority says.
+func withHost(fields []Field) []Field {
+	authority := slices.IndexFunc(fields, func(f Field) bool { return f.Name == ":authority" })
+	if authority < 0 || slices.ContainsFunc(fields, func(f Field) bool { return f.Name == "host" }) {
+		return fields
+	}
+	return append(fields[:len(fields):len(fields)], Field{Name: "Host", Value: fields[authority].Value})
 }
 
 // sortedByName returns the indexes of fields, without pseudo-fields, by canonical name. It

@@ -19,17 +19,44 @@ func Quote(s string, most int) string {
 	return `"` + s + `"` // the same, in a tenth of the time
 }
 
-// credentials are the words that, in a field's name, say that its value is not for the
-// log.
+// credentials are the words that, in the name of a field or of a part of a query, say that its value
+// is not for the log.
 var credentials = []string{"authorization", "cookie", "token", "secret", "password", "api-key", "api_key", "apikey", "credential", "jwt", "signature", "session"}
 
-// Mask returns line, of a head, without its value if that is a credential. What has a
-// space before its colon is a request line.
+func isCredential(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(credentials, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// Mask returns line, of a head, without its value if that is a credential. A line with a space before
+// its colon is a request line, which is shown as MaskQuery does, as is HTTP/2's :path.
 func Mask(line string) (shown string, isMasked bool) {
 	name, _, _ := strings.Cut(line, ":")
-	lower := strings.ToLower(strings.TrimSpace(name))
-	if !strings.Contains(lower, " ") && slices.ContainsFunc(credentials, func(word string) bool { return strings.Contains(lower, word) }) {
+	if strings.Contains(strings.TrimSpace(name), " ") || strings.HasPrefix(line, ":path:") {
+		return MaskQuery(line), false
+	}
+	if isCredential(name) {
 		return name + ": ***", true
 	}
 	return line, false
+}
+
+// MaskQuery returns line, a request line, without the values of its query that are credentials.
+func MaskQuery(line string) string {
+	path, query, ok := strings.Cut(line, "?")
+	if !ok {
+		return line
+	}
+	query, version, _ := strings.Cut(query, " ")
+	if version != "" {
+		version = " " + version
+	}
+	var shown []string
+	for part := range strings.SplitSeq(query, "&") {
+		if name, _, ok := strings.Cut(part, "="); ok && isCredential(name) {
+			part = name + "=***"
+		}
+		shown = append(shown, part)
+	}
+	return path + "?" + strings.Join(shown, "&") + version
 }

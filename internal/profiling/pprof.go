@@ -31,9 +31,11 @@ func Handle(mux *http.ServeMux, access string) {
 					return
 				}
 			}
-			if seconds, _ := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64); seconds > maxSeconds {
-				http.Error(w, fmt.Sprintf("seconds=%v: want at most %d", seconds, maxSeconds), http.StatusBadRequest)
-				return
+			if text := r.URL.Query().Get("seconds"); text != "" {
+				if seconds, err := strconv.ParseFloat(text, 64); err != nil || !(seconds > 0 && seconds <= maxSeconds) {
+					http.Error(w, fmt.Sprintf("seconds=%.40q: want a number of seconds, up to %d", text, maxSeconds), http.StatusBadRequest)
+					return
+				}
 			}
 			timeout := r.Context().Value(http.ServerContextKey).(*http.Server).WriteTimeout
 			pw := &profileWriter{w, timeout}
