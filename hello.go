@@ -184,7 +184,7 @@ func prefersJSON(accept []string) bool {
 		name, params, _ := strings.Cut(strings.TrimSpace(mediaRange), ";")
 		kind, subtype, _ := strings.Cut(strings.TrimSpace(name), "/")
 		json := strings.EqualFold(kind, "application") && (subtype == "*" || strings.EqualFold(subtype, "json"))
-		text := strings.EqualFold(kind, "text") && isToken(subtype)
+		text := strings.EqualFold(kind, "text") && head.IsToken(subtype)
 		if (json || text) && wanted(params) {
 			return json
 		}
@@ -201,23 +201,16 @@ func wanted(params string) bool {
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
 			value = value[1 : len(value)-1]
-		} else if !isToken(value) {
+		} else if !head.IsToken(value) {
 			return false
 		}
 		if strings.EqualFold(name, "q") {
 			if quality, err := strconv.ParseFloat(value, 64); err != nil || !(quality > 0) { // or NaN
 				return false
 			}
-		} else if !isToken(name) {
+		} else if !head.IsToken(name) {
 			return false
 		}
 	}
 	return true
-}
-
-// isToken reports whether s is a token (RFC 9110 section 5.6.2).
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
-	})
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"iter"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,12 +70,22 @@ func logRefused(r rawhead.Refusal) {
 	if !glog.V(2) {
 		return
 	}
+	if glog.V(4) {
+		logLines(r.Peer.String(), strings.Lines(string(r.Head)))
+	}
 	line := "(first line unknown)"
 	if r.Line != nil {
 		line, _ = logging.Mask(string(r.Line))
 		line = logging.Quote(line, maxLoggedLine)
 	}
-	logging.Later(len(line)+len(r.Reason), func() { glog.Infof("%v %s %d refused: %s", r.Peer, line, r.Status, r.Reason) })
+	if r.Status == http.StatusRequestHeaderFieldsTooLarge {
+		r.Reason += "; -maxhead says how large"
+	}
+	what := "ended"
+	if r.Status != 0 {
+		what = strconv.Itoa(r.Status) + " refused"
+	}
+	logging.Later(len(line)+len(r.Reason), func() { glog.Infof("%v %s %s: %s", r.Peer, line, what, r.Reason) })
 }
 
 // cut returns as much of a request line as is logged, for masking to cost no more than that.
@@ -86,14 +98,18 @@ const (
 	maxLoggedField = 1400 // of a line of a head
 )
 
-// logHead logs at -v=4 the head of r, which is h or else net/http's view. Each line is quoted and on a
-// log line of its own, so that nothing in it can pass for a line of the log. Credentials are masked.
+// logHead logs at -v=4 the head of r, which is h or else net/http's view.
 func logHead(r *http.Request, h *head.Head) {
-	if !glog.V(4) {
-		return
+	if glog.V(4) {
+		logLines(r.RemoteAddr, h.OrView(r).Lines(r))
 	}
-	peer, wasMasked := r.RemoteAddr, false
-	for line := range h.OrView(r).Lines(r) {
+}
+
+// logLines logs the lines of a head, each quoted and on a log line of its own, so that nothing in it can
+// pass for a line of the log. Credentials are masked.
+func logLines(peer string, lines iter.Seq[string]) {
+	wasMasked := false
+	for line := range lines {
 		line = strings.TrimSuffix(line, "\n")
 		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
 		case folded && wasMasked:

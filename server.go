@@ -73,7 +73,7 @@ func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *overload.
 	}
 	noMemory := logging.Tally{What: "%d requests were refused for want of memory"}
 	return rawhead.Serve(srv, ln, rawhead.Options{Memory: l.Memory, Closed: overload.Closed, Refused: func(r rawhead.Refusal) {
-		if r.Status == http.StatusServiceUnavailable {
+		if r.Status == http.StatusServiceUnavailable || r.Reason == rawhead.NoMemory {
 			noMemory.Add(1)
 		}
 		logRefused(r)

@@ -105,7 +105,7 @@ func TestHeadTooLargeHTTP2(t *testing.T) {
 			}
 			told := fmt.Sprintf(`200 %d \d+µs "test"`, len(body))
 			if status == 431 {
-				told = "431 refused: request head over 65536 bytes, each field counted 32 longer than it is"
+				told = "431 refused: request head over 65536 bytes, each field counted 32 longer than it is; -maxhead says how large"
 			}
 			p.waitLog(fmt.Sprintf(`"POST /hello\?%06da{%d}" %s\n`, length, 1000-len("POST /hello?000000"), told))
 		}
@@ -123,23 +123,26 @@ func TestLoggedRefusals(t *testing.T) {
 	}{
 		{"GET /hello HTTP/1.1\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: missing required Host header`},
 		{"GET /hello HTTP/1.1\r\nHost: a b\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: malformed Host header`},
-		{"GET /hello HTTP/1.1\r\nX\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request`},
-		{"GET /a b HTTP/1.1\r\n\r\n", `"GET /a b HTTP/1.1" 400 refused: Bad Request`},
-		{"\"\xff\nas long as net/http waits for", `"\"\xff" 400 refused: Bad Request`},
-		{"\r\n\r\nas long as net/http waits for", `"\r\n\r\nas long as" 400 refused: Bad Request`},
-		{strings.Replace(wire.Forged, "\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nab\r\n", 1) + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", `"\r\nGET /hello HTTP/1.1" 400 refused: Bad Request`},
-		{wire.Forged + "Authorization: secret\r\n\r\n", `"Authorization: ***" 400 refused: Bad Request`},
-		{wire.Forged + "X-Api_Key : secret\r\n\r\n", `"X-Api_Key : ***" 400 refused: Bad Request`},
+		{"GET /hello HTTP/1.1\r\nX\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: a field line without a colon`},
+		{"GET /a b HTTP/1.1\r\n\r\n", `"GET /a b HTTP/1.1" 400 refused: Bad Request: malformed HTTP version`},
+		{"\"\xff\nas long as net/http waits for", `"\"\xff" 400 refused: Bad Request: malformed HTTP request`},
+		{"\r\n\r\nas long as net/http waits for", `"\r\n\r\nas long as" 400 refused: Bad Request: an empty line before the request line`},
+		{strings.Replace(wire.Forged, "\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nab\r\n", 1) + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", `"\r\nGET /hello HTTP/1.1" 400 refused: Bad Request: an empty line before the request line`},
+		{wire.Forged + "Authorization: secret\r\n\r\n", `"Authorization: ***" 400 refused: Bad Request: malformed HTTP request`},
+		{wire.Forged + "X-Api_Key : secret\r\n\r\n", `"X-Api_Key : ***" 400 refused: Bad Request: malformed HTTP version`},
 		{"GET /token: HTTP/1.1\r\n\r\n", `"GET /token: HTTP/1.1" 400 refused: Bad Request: missing required Host header`},
 		{"POST /hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: b\n\r\nGET /hello HTTP/3.0\r\n\r\n", `(first line unknown) 505 refused: HTTP Version Not Supported: unsupported protocol version`},
-		{"a\n\nas long as net/http waits for", `"a" 400 refused: Bad Request`},
+		{"a\n\nas long as net/http waits for", `"a" 400 refused: Bad Request: malformed HTTP request`},
 		{"GET /hello HTTP/3.0\r\n\r\n", `"GET /hello HTTP/3.0" 505 refused: HTTP Version Not Supported: unsupported protocol version`},
-		{"GET /hello HTTP/1.1\r\nTransfer-Encoding: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 501 refused: Unsupported transfer encoding`},
-		{"GET /hello HTTP/1.1\r\nExpect: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 417 refused: Expectation Failed`},
-		{"GET /hello HTTP/1.1\r\nX: " + strings.Repeat("a", wire.TestHead+8192) + "\r\n\r\n", `"GET /hello HTTP/1.1" 431 refused: Request Header Fields Too Large: over 65536 bytes, each field counted 32 longer than it is`},
-		{"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + wire.Forged, `"PROXY TCP4 192.0.2.1 192.0.2.2 1 2" 400 refused: Bad Request`},
-		{"\x16\x03\x01\x00\x05\x01\x00\x0a and so on", `"\x16\x03\x01\x00\x05\x01\x00" 400 refused: Bad Request`}, // TLS
-		{wire.Forged + "again\r\n\r\n", `"again" 400 refused: Bad Request`},
+		{"GET /hello HTTP/1.1\r\nTransfer-Encoding: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 501 refused: Unsupported transfer encoding: unsupported transfer encoding: "x"`},
+		{"GET /hello HTTP/1.1\r\nExpect: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 417 refused: Expectation Failed: Expect names what isn't known`},
+		{"GET /hello HTTP/1.1\r\nX: " + strings.Repeat("a", wire.TestHead+8192) + "\r\n\r\n", `"GET /hello HTTP/1.1" 431 refused: Request Header Fields Too Large: over 65536 bytes, each field counted 32 longer than it is; -maxhead says how large`},
+		{"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + wire.Forged, `"PROXY TCP4 192.0.2.1 192.0.2.2 1 2" 400 refused: Bad Request: a PROXY protocol header, which isn't taken`},
+		{"\x16\x03\x01\x00\x05\x01\x00\x0a and so on", `"\x16\x03\x01\x00\x05\x01\x00" 400 refused: Bad Request: TLS on the plain port`},
+		{"GET /hello HTTP/1.1\r\nx@y: 3\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: field name "x@y" has an invalid character`},
+		{"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: too many Host headers`},
+		{"GET /hello HTTP/1.1\r\nAuthorization: secret\x00\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: field "Authorization": its value has an invalid character`},
+		{wire.Forged + "again\r\n\r\n", `"again" 400 refused: Bad Request: malformed HTTP request`},
 	} {
 		for _, p := range []*process{quiet, p} {
 			c := p.dial()
@@ -153,8 +156,8 @@ func TestLoggedRefusals(t *testing.T) {
 	if res, err := wire.HTTP2Transport(t).RoundTrip(httptest.NewRequest("GET", "http://"+p.addr+"/hello", nil)); err != nil || res.StatusCode != 200 {
 		t.Errorf("HTTP/2: %v, %v", res, err)
 	}
-	if n := strings.Count(p.log(), "refused"); n != 19 {
-		t.Errorf("%d lines of 19 refusals", n)
+	if n := strings.Count(p.log(), "refused"); n != 22 {
+		t.Errorf("%d lines of 22 refusals", n)
 	}
 	if strings.Contains(quiet.log(), "refused") {
 		t.Error("refusals are logged at -v=0")

@@ -46,6 +46,7 @@ func TestSlowClients(t *testing.T) {
 			t.Errorf("%q, %v", b, err)
 		}
 	}
+	p.waitLog(`"GET /hello HTTP/1.1" ended: head not whole within 10s\n`)
 	block.SetReadDeadline(time.Now().Add(30 * time.Second)) // long before the connection counts as idle
 	if _, err := io.Copy(io.Discard, block); err != nil {
 		t.Errorf("half a header block: %v", err)

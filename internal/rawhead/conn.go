@@ -53,6 +53,7 @@ type conn struct {
 	awaited   int         // over HTTP/2: the frame or block that has headTimeout to be whole, or 0
 	preface   string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled   atomic.Bool // a handler has had the request that is answered
+	readError error       // of the last Read, over HTTP/1
 
 	mu      sync.Mutex // guards the following: net/http may read while a handler runs
 	http1   *http1.Tracker
@@ -114,6 +115,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		n, err = c.thriftyConn.Read(into)
 		c.yield(n)
 		if n == 0 && err != nil {
+			c.readError = err
 			return 0, err
 		}
 		c.rest = into[:n] // an error beside them comes again after them
@@ -177,8 +179,15 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	c.isDone = true
 	c.account.resize(0)
+	var line, head []byte
+	if c.http2 == nil && !c.handled.Load() && !c.silent {
+		line, head = c.http1.FirstLine(maxLine), c.http1.Pending()
+	}
 	c.tracker().Close()
 	c.mu.Unlock()
+	if len(line) > 0 {
+		c.tellUnanswered(line, head)
+	}
 	return c.thriftyConn.Close()
 }
 

@@ -89,10 +89,13 @@ func Serve(srv *http.Server, ln net.Listener, o Options) error {
 // http2Slack is what net/http takes over HTTP/2 beyond MaxHeaderBytes.
 const http2Slack = 10 * head.FieldCost
 
+// NoMemory is a Refusal's reason where the connection ends, because there is no memory even to refuse a request.
+const NoMemory = "no memory for another request"
+
 // account returns that of nc.
 func (s *server) account(nc net.Conn) account {
 	return account{memory: s.options.Memory, maxHead: s.maxHead, maxOpen: s.maxOpen, failed: func() {
-		s.options.Refused(Refusal{Peer: nc.RemoteAddr(), Status: http.StatusServiceUnavailable, Reason: "no memory; the connection ends"})
+		s.options.Refused(Refusal{Peer: nc.RemoteAddr(), Reason: NoMemory})
 	}}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"httpserver/internal/head"
@@ -21,7 +22,8 @@ import (
 type Refusal struct {
 	Peer   net.Addr
 	Line   []byte // the first line of what came, or 1,000 bytes of it; nil where it isn't known
-	Status int    // of the answer; 503 also where there is no memory even for that, and the connection ends
+	Head   []byte // as much as came of it, or nil
+	Status int    // of the answer; 0 where there was none
 	Reason string
 }
 
@@ -32,8 +34,9 @@ const maxLine = 1000
 // where that has words of its own.
 func (c *conn) tellRefused(answer []byte) {
 	c.mu.Lock()
-	line := c.http1.FirstLine(maxLine)
+	line, head := c.http1.FirstLine(maxLine), c.http1.Pending()
 	c.mu.Unlock()
+	c.silent = true
 	statusLine, body, _ := bytes.Cut(answer, []byte("\r\n"))
 	_, status, _ := bytes.Cut(statusLine, []byte(" "))
 	status, reason, _ := bytes.Cut(status, []byte(" "))
@@ -41,7 +44,38 @@ func (c *conn) tellRefused(answer []byte) {
 		reason = bytes.TrimPrefix(bytes.TrimPrefix(text, status), []byte(" "))
 	}
 	number, _ := strconv.Atoi(string(status))
-	c.of.options.Refused(Refusal{c.RemoteAddr(), line, number, string(reason)})
+	said := strings.TrimSpace(string(reason))
+	if text := http.StatusText(number); said == text || number == http.StatusNotImplemented {
+		why := reasonOf(head)
+		switch {
+		case c.readError != nil:
+			why = unfinished
+		case len(line) > 0 && (line[0] == '\r' || line[0] == '\n'):
+			why = "an empty line before the request line"
+		case number == http.StatusExpectationFailed:
+			why = "Expect names what isn't known"
+		}
+		if why != "" {
+			said += ": " + why
+		}
+	}
+	c.of.options.Refused(Refusal{c.RemoteAddr(), line, head, number, said})
+}
+
+const unfinished = "the client closed before the head was whole"
+
+// tellUnanswered tells of a head that has come in part, when its connection is closed.
+func (c *conn) tellUnanswered(line, head []byte) {
+	why := unfinished
+	select {
+	case <-c.closed:
+		why = "closed to make room before the head was whole"
+	default:
+		if errors.Is(c.readError, os.ErrDeadlineExceeded) {
+			why = fmt.Sprintf("head not whole within %v", c.of.headTimeout)
+		}
+	}
+	c.of.options.Refused(Refusal{c.RemoteAddr(), line, head, 0, why})
 }
 
 // admit has a head of HTTP/1 go on of which size has come. net/http bounds the bytes of a head, but

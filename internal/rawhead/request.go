@@ -82,7 +82,7 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, as http2.Verdict
 		w.Header().Set("Retry-After", "1")
 	}
 	http.Error(w, why, status)
-	s.options.Refused(Refusal{peerAddr(r.RemoteAddr), []byte(line[:min(len(line), maxLine)]), status, why})
+	s.options.Refused(Refusal{peerAddr(r.RemoteAddr), []byte(line[:min(len(line), maxLine)]), nil, status, why})
 }
 
 // A peerAddr is the address of a peer, as net/http writes it.

@@ -15,7 +15,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.writing.Unlock()
 		return n, err
 	}
-	if !c.silent && !c.handled.Load() {
+	if !c.handled.Load() && !c.silent {
 		c.tellRefused(p)
 	}
 	return c.thriftyConn.Write(p)

@@ -1,0 +1,63 @@
+package rawhead
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"httpserver/internal/head"
+)
+
+// This file holds why net/http refuses a request of HTTP/1, where its answer doesn't say.
+
+// What a client sends that doesn't speak HTTP.
+var otherProtocols = []struct{ begin, what string }{
+	{"\x16\x03", "TLS on the plain port"}, // a handshake record (RFC 8446 section 5.1)
+	{"PROXY ", "a PROXY protocol header, which isn't taken"},
+	{"\x00\nQUIT\n", "a PROXY protocol header, which isn't taken"},
+}
+
+// reasonOf says what is wrong with text, as much of a head as has come, or returns "". It asks the
+// standard library again, and says nothing that may be a credential.
+func reasonOf(text []byte) string {
+	for _, other := range otherProtocols {
+		if bytes.HasPrefix(text, []byte(other.begin)) {
+			return other.what
+		}
+	}
+	_, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(text, "\n\n"...))))
+	if err == nil {
+		return ""
+	}
+	var bad *url.Error
+	if errors.As(err, &bad) {
+		return "malformed target: " + bad.Err.Error()
+	}
+	why := strings.TrimPrefix(err.Error(), "http: ")
+	said, quoted, _ := strings.Cut(why, `"`)
+	switch {
+	case strings.HasPrefix(said, "malformed MIME header"): // quotes the line
+		line, err := strconv.Unquote(`"` + quoted)
+		name, _, colon := strings.Cut(line, ":")
+		switch {
+		case err != nil:
+			return "malformed field line"
+		case !colon:
+			return "a field line without a colon"
+		case name == "" || strings.TrimSpace(name) != name:
+			return fmt.Sprintf("malformed field line: name %.60q", name)
+		case head.IsToken(name):
+			return fmt.Sprintf("field %q: its value has an invalid character", name[:min(len(name), 60)])
+		default:
+			return fmt.Sprintf("field name %.60q has an invalid character", name)
+		}
+	case strings.HasPrefix(said, "malformed HTTP"), strings.HasPrefix(said, "invalid method"): // quotes the first line, which is told apart
+		return strings.TrimSpace(said)
+	}
+	return why
+}
