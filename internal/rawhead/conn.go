@@ -43,7 +43,7 @@ type conn struct {
 	tls    *tls.ConnectionState // of one that agreed on HTTP/2; else nil
 
 	rest      []byte      // received, not yet handed on; net/http never has two Reads under way
-	silent    bool        // net/http's answers are not told: it has none, or the client has had ours
+	silent    atomic.Bool // nothing is told any more: it has been, or no answer reaches the client
 	answered  bool        // refuse has answered: net/http gets nothing more
 	received  int         // bytes, since others ran
 	ahead     []byte      // over HTTP/2: what rest is received into
@@ -53,13 +53,13 @@ type conn struct {
 	awaited   int         // over HTTP/2: the frame or block that has headTimeout to be whole, or 0
 	preface   string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled   atomic.Bool // a handler has had the request that is answered
-	readError error       // of the last Read, over HTTP/1
 
-	mu      sync.Mutex // guards the following: net/http may read while a handler runs
-	http1   *http1.Tracker
-	http2   *http2.Tracker // or nil; then Reads and Writes know it without mu, once they had the preface
-	account account
-	isDone  bool
+	mu        sync.Mutex // guards the following: net/http may read while a handler runs
+	http1     *http1.Tracker
+	http2     *http2.Tracker // or nil; then Reads and Writes know it without mu, once they had the preface
+	account   account
+	isDone    bool
+	readError error // of the last Read
 }
 
 // aheadBytes is read ahead over HTTP/2, where net/http asks for the header of each
@@ -115,7 +115,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		n, err = c.thriftyConn.Read(into)
 		c.yield(n)
 		if n == 0 && err != nil {
+			c.mu.Lock()
 			c.readError = err
+			c.mu.Unlock()
 			return 0, err
 		}
 		c.rest = into[:n] // an error beside them comes again after them
@@ -179,15 +181,9 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	c.isDone = true
 	c.account.resize(0)
-	var line, head []byte
-	if c.http2 == nil && !c.handled.Load() && !c.silent {
-		line, head = c.http1.FirstLine(maxLine), c.http1.Pending()
-	}
+	c.tellUnanswered()
 	c.tracker().Close()
 	c.mu.Unlock()
-	if len(line) > 0 {
-		c.tellUnanswered(line, head)
-	}
 	return c.thriftyConn.Close()
 }
 
@@ -215,7 +211,7 @@ func (c *conn) awaitHTTP2(p []byte) error {
 	after, ok := strings.CutPrefix(c.preface, string(p))
 	switch {
 	case !ok && c.tls != nil:
-		c.silent = true // no answer reaches the client
+		c.silent.Store(true) // no answer reaches the client
 		c.Close()
 		return net.ErrClosed
 	case !ok:
@@ -226,7 +222,7 @@ func (c *conn) awaitHTTP2(p []byte) error {
 		c.mu.Unlock()
 		c.of.noteState(c, http.StateNew) // its first request is yet to come
 		c.ahead = make([]byte, aheadBytes)
-		c.silent = true // HTTP/2 refuses in frames
+		c.silent.Store(true) // HTTP/2 refuses in frames
 	}
 	c.preface = after
 	return nil

@@ -71,6 +71,9 @@ func Serve(srv *http.Server, ln net.Listener, o Options) error {
 	if o.Refused == nil {
 		o.Refused = func(Refusal) {}
 	}
+	if srv.Handler == nil {
+		srv.Handler = http.DefaultServeMux
+	}
 	if srv.HTTP2 == nil {
 		srv.HTTP2 = new(http.HTTP2Config)
 	}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -30,7 +31,7 @@ func reasonOf(text []byte) string {
 			return other.what
 		}
 	}
-	_, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(text, "\n\n"...))))
+	_, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(text), strings.NewReader("\n\n"))))
 	if err == nil {
 		return ""
 	}

@@ -22,7 +22,7 @@ import (
 type Refusal struct {
 	Peer   net.Addr
 	Line   []byte // the first line of what came, or 1,000 bytes of it; nil where it isn't known
-	Head   []byte // as much as came of it, or nil
+	Head   []byte // as much as came of it, its lines ended by LF, while Refused is called; or nil
 	Status int    // of the answer; 0 where there was none
 	Reason string
 }
@@ -30,13 +30,9 @@ type Refusal struct {
 // maxLine is how much is told of a first line, in bytes.
 const maxLine = 1000
 
-// tellRefused tells of answer, which no handler gave. Its reason is in its body, after the status
-// where that has words of its own.
+// tellRefused tells of answer, by which net/http or refuse refuses a request of HTTP/1. The reason is in
+// its body, after the status where that has words of its own, or else in what came.
 func (c *conn) tellRefused(answer []byte) {
-	c.mu.Lock()
-	line, head := c.http1.FirstLine(maxLine), c.http1.Pending()
-	c.mu.Unlock()
-	c.silent = true
 	statusLine, body, _ := bytes.Cut(answer, []byte("\r\n"))
 	_, status, _ := bytes.Cut(statusLine, []byte(" "))
 	status, reason, _ := bytes.Cut(status, []byte(" "))
@@ -45,37 +41,56 @@ func (c *conn) tellRefused(answer []byte) {
 	}
 	number, _ := strconv.Atoi(string(status))
 	said := strings.TrimSpace(string(reason))
-	if text := http.StatusText(number); said == text || number == http.StatusNotImplemented {
-		why := reasonOf(head)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	line, head := c.http1.FirstLine(maxLine), c.http1.Pending()
+	if said == http.StatusText(number) || number == http.StatusNotImplemented {
+		why := ""
 		switch {
 		case c.readError != nil:
-			why = unfinished
+			why = c.unfinished()
 		case len(line) > 0 && (line[0] == '\r' || line[0] == '\n'):
 			why = "an empty line before the request line"
 		case number == http.StatusExpectationFailed:
 			why = "Expect names what isn't known"
+		default:
+			why = reasonOf(head)
 		}
 		if why != "" {
 			said += ": " + why
 		}
 	}
 	c.of.options.Refused(Refusal{c.RemoteAddr(), line, head, number, said})
+	c.silent.Store(true)
 }
 
-const unfinished = "the client closed before the head was whole"
+// tellUnanswered tells of a head of HTTP/1 that has come in part, if there is one, whose connection is
+// closed without an answer. c.mu is to be held.
+func (c *conn) tellUnanswered() {
+	if c.http2 != nil || c.handled.Load() || c.silent.Load() {
+		return
+	}
+	if line := c.http1.FirstLine(maxLine); len(line) > 0 {
+		c.of.options.Refused(Refusal{c.RemoteAddr(), line, c.http1.Pending(), 0, c.unfinished()})
+	}
+}
 
-// tellUnanswered tells of a head that has come in part, when its connection is closed.
-func (c *conn) tellUnanswered(line, head []byte) {
-	why := unfinished
+// unfinished says why a head isn't whole. c.mu is to be held.
+func (c *conn) unfinished() string {
 	select {
 	case <-c.closed:
-		why = "closed to make room before the head was whole"
+		return "closed to make room before the head was whole"
 	default:
-		if errors.Is(c.readError, os.ErrDeadlineExceeded) {
-			why = fmt.Sprintf("head not whole within %v", c.of.headTimeout)
-		}
 	}
-	c.of.options.Refused(Refusal{c.RemoteAddr(), line, head, 0, why})
+	switch {
+	case c.readError == nil || errors.Is(c.readError, net.ErrClosed):
+		return "the server closed before the head was whole"
+	case errors.Is(c.readError, os.ErrDeadlineExceeded):
+		return fmt.Sprintf("head not whole within %v", c.of.headTimeout)
+	default:
+		return "the client closed before the head was whole"
+	}
 }
 
 // admit has a head of HTTP/1 go on of which size has come. net/http bounds the bytes of a head, but
@@ -161,6 +176,6 @@ func (c *conn) refuse(status int, why string) error {
 	fmt.Fprintf(c, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n%s\r\n%d %s: %s\n",
 		status, text, again, status, text, why)
 	c.CloseWrite()
-	c.answered, c.silent = true, true // net/http takes half a line for one, and may refuse it
+	c.answered = true // net/http takes half a line for one, and may refuse it
 	return os.ErrDeadlineExceeded
 }

@@ -15,7 +15,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.writing.Unlock()
 		return n, err
 	}
-	if !c.handled.Load() && !c.silent {
+	if !c.handled.Load() && !c.silent.Load() {
 		c.tellRefused(p)
 	}
 	return c.thriftyConn.Write(p)

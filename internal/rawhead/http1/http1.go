@@ -214,12 +214,13 @@ func (h *Tracker) Idle() {
 // Close is to be called when nothing more is to come.
 func (h *Tracker) Close() { h.lose(lost) }
 
-// Pending returns a copy of as much as has come of the pending head, its lines ended by LF, or nil.
+// Pending returns as much as has come of the pending head, its lines ended by LF, or nil. It is the
+// tracker's until the next call.
 func (h *Tracker) Pending() []byte {
 	if h.head == nil {
 		return nil
 	}
-	return bytes.Clone(h.head.Text)
+	return h.head.Text
 }
 
 // FirstLine returns the first line of what net/http answers by itself, or most bytes of it, with empty lines that came before it. It is nil where it isn't known.
