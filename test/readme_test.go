@@ -42,15 +42,18 @@ func TestREADME(t *testing.T) {
 		return strings.TrimSpace(changing.ReplaceAllString(output, "$1"))
 	}
 
-	if _, err := exec.LookPath("nginx"); err == nil {
-		example := regexp.MustCompile(`(?m)\n\n((?:    .*\n)+    nginx .*\n    )(curl .*)\n\n((?:    .*\n)+)`).FindStringSubmatch(string(readme))
+	for proxy, port := range map[string]string{"nginx": "8080", "haproxy": "8081"} {
+		if _, err := exec.LookPath(proxy); err != nil {
+			continue
+		}
+		example := regexp.MustCompile(`(?m)\n\n((?:    .*\n)+    ` + proxy + ` .*\n    )(curl .*)\n\n((?:    .*\n)+)`).FindStringSubmatch(string(readme))
 		if example == nil {
-			t.Fatal("README.md has no example of nginx")
+			t.Fatalf("README.md has no example of %s", proxy)
 		}
 		front, dir := freeAddr(t), t.TempDir()
-		here := strings.NewReplacer("localhost:8000", p.addr, "127.0.0.1:8080", front, "localhost:8080", front, "/tmp", dir)
+		here := strings.NewReplacer("127.0.0.1:8000", p.addr, "127.0.0.1:"+port, front, "localhost:"+port, front, "/tmp", dir)
 		t.Cleanup(func() {
-			run(here.Replace("kill $(cat /tmp/nginx.pid); while [ -e /tmp/nginx.pid ]; do sleep 0.1; done"))
+			run(here.Replace("pid=$(cat /tmp/" + proxy + ".pid); kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.1; done"))
 		})
 		run(here.Replace(example[1]))
 		awaitDial(t, front)
@@ -60,7 +63,7 @@ func TestREADME(t *testing.T) {
 			want = strings.NewReplacer("HTTP/1.0", "HTTP/1.1", "Connection: close\n", "").Replace(want)
 		}
 		if normal(got) != normal(want) {
-			t.Errorf("nginx sends\n%s\nand README.md says\n%s", got, want)
+			t.Errorf("%s sends\n%s\nand README.md says\n%s", proxy, got, want)
 		}
 	}
 
