@@ -93,7 +93,7 @@ func defineFlags() *flag.FlagSet {
 	v.Usage = "log `level`: 0 starts, stops and faults; 2 a line a request; 3 also /healthz; 4 also each request's head"
 	v.Value.Set("2")
 	flag.Lookup("logtostderr").Value.Set("true") // not flag.Set, after which it were given
-	flags.Var(&maxHead, "maxhead", "largest head of a request, in `bytes` or as 64KiB, each field counted 32 bytes longer than it is")
+	flags.Var(&maxHead, "maxhead", "largest head of a request, in `bytes` or as 64KiB, counting 32 more for each field")
 	flags.Func("drain", "after SIGTERM, serve on for this `duration` with /healthz failing, for load balancers to see (default 0s)", parseDrain)
 
 	into := func(set *flag.FlagSet) func(*flag.Flag) {

@@ -105,7 +105,7 @@ func TestHeadTooLargeHTTP2(t *testing.T) {
 			}
 			told := fmt.Sprintf(`200 %d \d+µs "test"`, len(body))
 			if status == 431 {
-				told = "431 refused: request head over 65536 bytes, each field counted 32 longer than it is; -maxhead says how large"
+				told = "431 refused: request head over 65536 bytes, counting 32 more for each field; -maxhead says how large"
 			}
 			p.waitLog(fmt.Sprintf(`"POST /hello\?%06da{%d}" %s\n`, length, 1000-len("POST /hello?000000"), told))
 		}
@@ -136,7 +136,7 @@ func TestLoggedRefusals(t *testing.T) {
 		{"GET /hello HTTP/3.0\r\n\r\n", `"GET /hello HTTP/3.0" 505 refused: HTTP Version Not Supported: unsupported protocol version`},
 		{"GET /hello HTTP/1.1\r\nTransfer-Encoding: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 501 refused: Unsupported transfer encoding: unsupported transfer encoding: "x"`},
 		{"GET /hello HTTP/1.1\r\nExpect: x\r\nHost: a\r\n\r\n", `"GET /hello HTTP/1.1" 417 refused: Expectation Failed: Expect names what isn't known`},
-		{"GET /hello HTTP/1.1\r\nX: " + strings.Repeat("a", wire.TestHead+8192) + "\r\n\r\n", `"GET /hello HTTP/1.1" 431 refused: Request Header Fields Too Large: over 65536 bytes, each field counted 32 longer than it is; -maxhead says how large`},
+		{"GET /hello HTTP/1.1\r\nX: " + strings.Repeat("a", wire.TestHead+8192) + "\r\n\r\n", `"GET /hello HTTP/1.1" 431 refused: Request Header Fields Too Large: over 65536 bytes, counting 32 more for each field; -maxhead says how large`},
 		{"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + wire.Forged, `"PROXY TCP4 192.0.2.1 192.0.2.2 1 2" 400 refused: Bad Request: a PROXY protocol header, which isn't taken`},
 		{"\x16\x03\x01\x00\x05\x01\x00\x0a and so on", `"\x16\x03\x01\x00\x05\x01\x00" 400 refused: Bad Request: TLS on the plain port`},
 		{"GET /hello HTTP/1.1\r\nx@y: 3\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: field name "x@y" has an invalid character`},

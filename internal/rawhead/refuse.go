@@ -113,7 +113,7 @@ func (c *conn) admit(size int) error {
 
 // headTooLarge says what a head is that is larger than most bytes.
 func headTooLarge(most int) string {
-	return fmt.Sprintf("over %d bytes, each field counted %d longer than it is", most, head.FieldCost)
+	return fmt.Sprintf("over %d bytes, counting %d more for each field", most, head.FieldCost)
 }
 
 // What a large head of HTTP/1 waits for memory.

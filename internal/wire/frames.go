@@ -106,7 +106,7 @@ var Asked4 = []Coded{Indexed(6), LiteralOf(4, "/hello"), Indexed(2), LiteralOf(1
 
 const Shown4 = "GET /hello HTTP/2.0\n:scheme: http\n:path: /hello\n:method: GET\n:authority: test\n"
 
-const TooLargeLine = "431 request head over 65536 bytes, each field counted 32 longer than it is\n"
+const TooLargeLine = "431 request head over 65536 bytes, counting 32 more for each field\n"
 
 // Reset returns the frame by which a client resets a stream.
 func Reset(stream int) string { return FrameOf(frame.Reset, 0, stream, "\x00\x00\x00\x08") }
