@@ -27,7 +27,8 @@ func TestMaskedFields(t *testing.T) {
 	h2 := wire.NewHTTP2Peer(t, "tcp", p.addr, nil)
 	h2.Send(wire.HTTP2Start+wire.FrameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, fields), wire.Cuts["whole"])
 	h2.Await(1)
-	p.waitLog(`HTTP/2.0" 200`)
+	p.waitLog(`"GET /hello\?token=\*\*\* HTTP/1.1" 200`)
+	p.waitLog(`"GET /hello\?token=\*\*\* HTTP/2.0" 200`)
 	log := p.log()
 	for _, line := range []string{"GET /hello?token=*** HTTP/1.1", ":path: /hello?token=***"} {
 		if !strings.Contains(log, `> "`+line+`"`) {

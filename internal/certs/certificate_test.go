@@ -39,6 +39,7 @@ func TestUnusableCertificates(t *testing.T) {
 	}{
 		{chain, key, ""},
 		{chain[:len(chain)-100], key, "2 certificates begin, and 1 are whole"},
+		{chain, []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nYQ==\n-----END ENCRYPTED PRIVATE KEY-----\n"), "the key is encrypted"},
 		{oddChain, oddKey, "unsupported certificate curve (P-224)"},
 	} {
 		wire.Replace(t, certFile, test.chain)

@@ -2,6 +2,7 @@ package rawhead
 
 import (
 	"bufio"
+	"context"
 	"net/http"
 	"slices"
 	"sort"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"httpserver/internal/head"
+	"httpserver/internal/rawhead/http2"
 	"httpserver/internal/wire"
 )
 
@@ -142,5 +144,44 @@ func TestHeadPaysForItself(t *testing.T) {
 		if left := leftOf(memory, 1<<20); left != 1<<20 {
 			t.Errorf("at the end %d bytes are left", left)
 		}
+	}
+}
+
+// A request whose client is gone ends with its handler.
+func TestHandlerEndsRequest(t *testing.T) {
+	for gone, open := range map[bool]int{true: 1, false: 2} {
+		c := newTestConn(wire.NewScript("", wire.Cuts["whole"]))
+		c.http2 = http2.New(wire.TestHead, false, &c.account)
+		c.http2.Feed(make([]byte, 1000), []byte(wire.Request(1)+wire.Request(3)))
+		ctx, cancel := context.WithCancel(t.Context())
+		if gone {
+			cancel()
+		}
+		r := marked(1).WithContext(c.of.withConn(ctx, c))
+		r.Body = http.NoBody
+		c.of.ServeHTTP(wire.NewResponseWriter(), r)
+		if c.account.open != open {
+			t.Errorf("gone: %v, %d requests are open, want %d", gone, c.account.open, open)
+		}
+		cancel()
+		c.Close()
+	}
+}
+
+// A connection that ends for want of memory is told of.
+func TestFailedConnection(t *testing.T) {
+	var told []string
+	srv := newTestServer(semaphore.NewWeighted(0))
+	srv.options.Refused = func(r Refusal) { told = append(told, r.Reason) }
+	a := srv.account(new(wire.Script))
+	if a.Block(smallHead + 1) {
+		t.Error("a large block is taken")
+	}
+	a.Trailers(smallHead+1, 0)
+	for range freeRequests + 1 {
+		a.Request(1, 0)
+	}
+	if want := []string{NoMemory, NoMemory, NoMemory}; !slices.Equal(told, want) {
+		t.Errorf("%q is told, want %q", told, want)
 	}
 }
