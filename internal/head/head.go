@@ -32,7 +32,7 @@ const (
 	maxPooledFields = 128
 )
 
-// Free gives h back, or nil.
+// Free returns h to the pool, unless it is nil. It is not to be used any more.
 func (h *Head) Free() {
 	if h == nil {
 		return
@@ -50,7 +50,7 @@ func RequestLine(r *http.Request) string {
 	return r.Method + " " + r.RequestURI + " " + r.Proto
 }
 
-// Size returns how large h is in bytes: over HTTP/1 its text, over HTTP/2 with fieldCost for each field.
+// Size returns how large h is in bytes: over HTTP/1 its text, over HTTP/2 with FieldCost for each field.
 func (h *Head) Size() int {
 	n := len(h.Text)
 	for _, f := range h.Fields {

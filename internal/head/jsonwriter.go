@@ -10,7 +10,7 @@ import (
 
 // This file holds what JSON is written with.
 
-// A jsonWriter writes strings as RFC 8259 has them.
+// A JSON writes JSON (RFC 8259).
 type JSON struct{ *bufio.Writer }
 
 // Members writes members of an object, names and values in turn, after before.

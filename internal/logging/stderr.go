@@ -13,10 +13,9 @@ import (
 	"github.com/golang/glog"
 )
 
-// This file holds the way of the log to stderr. glog blocks its callers while stderr
-// is stalled, and ends the process when a line can't be written. So what there is to
-// log goes to a bounded queue, from which one goroutine hands it to glog, and glog is
-// given a pipe instead of stderr.
+// This file holds the way of a line to stderr. glog blocks its callers while stderr is stalled, and
+// ends the process when a line can't be written. So a line goes to a bounded queue. One goroutine takes
+// it from there to glog, and glog writes to a pipe instead of stderr.
 
 const (
 	maxQueued    = 1 << 20                // bytes of log that wait for glog; past it lines are dropped
@@ -35,7 +34,7 @@ func Later(size int, log func()) {
 	logs.put(logLine{log, size + lineCost, time.Now()})
 }
 
-// A logWriter is where net/http's complaints go.
+// A Writer is where net/http's complaints go.
 type Writer struct{}
 
 func (Writer) Write(p []byte) (int, error) {
@@ -127,7 +126,7 @@ func (q *logQueue) handOn() {
 	}
 }
 
-// startLog puts a pipe between glog and stderr, and has what is queued handed to glog.
+// Start puts a pipe between glog and stderr, and has what is queued handed to glog.
 // flush waits until what was logged before it is written, for flushTimeout at most.
 // Nothing that is logged later is written. os.Stderr is glog's end of the pipe from
 // then on; the runtime's own output, such as a panic's, still goes straight to stderr.

@@ -18,20 +18,18 @@ import (
 	"httpserver/internal/rawhead/http2"
 )
 
-// This file holds the connection that net/http reads from. A tracker follows what passes,
-// and keeps what net/http doesn't.
+// This file holds the connection that net/http reads from.
 
 // A tracker follows one version of HTTP in what a client sends.
 type tracker interface {
-	// feed takes received bytes from src, and puts what net/http is to read for them
-	// into dst. It returns how many it took and put.
-	// An error comes after all that is to be put.
+	// Feed takes received bytes from src, and puts what net/http is to read for them into dst.
+	// It returns how many bytes it took and put. An error comes after all that is to be put.
 	Feed(dst, src []byte) (nDst, nSrc int, err error)
 
-	// none notes that net/http has no request under way.
+	// Idle notes that net/http has no request under way.
 	Idle()
 
-	// close is called when nothing more is to come.
+	// Close is called when nothing more is to come.
 	Close()
 }
 
@@ -124,11 +122,12 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 }
 
-// yieldBytes is how much is received between two times that others run. A client that sends without
-// a pause would have a processor for 10 ms on end, and hundreds would have others wait for seconds.
+// yieldBytes is how much is received, or decoded, before other goroutines run. A client that sends
+// without a pause would else keep a processor for 10 ms, and hundreds of them would delay others for
+// seconds.
 const yieldBytes = 4 << 10
 
-// yield has others run after n bytes more, if it is time.
+// yield counts n bytes, and lets other goroutines run after each yieldBytes.
 func (c *conn) yield(n int) {
 	if c.received += n; c.received >= yieldBytes {
 		c.received = 0
@@ -153,8 +152,8 @@ func (c *conn) handOn(p []byte) (int, error) {
 		c.rest = bytes.Clone(c.rest) // it may be in p
 	}
 	if err != nil {
-		// The tracker has the connection end. One that was ended for want of memory came again
-		// at once, and to take it up again and again left no time for others.
+		// The tracker ends the connection, a while later: a client whose connection ends for want of
+		// memory comes again at once, and to serve it again and again leaves no time for others.
 		select {
 		case <-c.closed:
 		case <-time.After(endTime):
@@ -190,8 +189,7 @@ func (c *conn) Close() error {
 // endTime is how long a connection is kept that the tracker ends, unless net/http ends it.
 const endTime = time.Second
 
-// awaitBlock gives the client headTimeout for the rest of a header block: net/http gives it as long
-// as it likes.
+// awaitBlock gives the client headTimeout for the rest of a header block. net/http sets no limit.
 func (c *conn) awaitBlock() {
 	awaited := c.http2.Unfinished()
 	if awaited == c.awaited || c.of.headTimeout <= 0 {
@@ -205,8 +203,8 @@ func (c *conn) awaitBlock() {
 	c.SetReadDeadline(late)
 }
 
-// awaitHTTP2 takes p, handed on next, for a part of HTTP/2's preface. Where TLS agreed
-// on HTTP/2 there must be one, and net/http closes the connection without.
+// awaitHTTP2 compares p, which is handed on next, with HTTP/2's preface. Where TLS agreed on HTTP/2 there
+// must be a preface, and net/http closes the connection without one.
 func (c *conn) awaitHTTP2(p []byte) error {
 	after, ok := strings.CutPrefix(c.preface, string(p))
 	switch {

@@ -10,11 +10,11 @@ import (
 	"httpserver/internal/head"
 )
 
-// This file holds what an http2 does with the header blocks of requests (RFC 7541).
+// This file decodes the header blocks of requests (RFC 7541).
 
-// decode takes the part of a header block that the frame has, and decodes the block
-// with the frame that ends it. It reports false where the connection can't be followed
-// any more; net/http ends nearly all such.
+// decode takes the fragment of a header block out of the frame. It decodes the block once the frame
+// ends it. It reports false where the connection can't be followed any more. net/http ends nearly all
+// such connections.
 func (h *Tracker) decode() bool {
 	fragment, padding := h.frame[frame.HeaderSize:], 0
 	if h.frame.Kind() == frame.Headers {
@@ -69,12 +69,12 @@ func (h *Tracker) decode() bool {
 	return true
 }
 
-// leastWork is what a block counts at least, in bytes, until others run: a handler for each request
-// begins to run only then.
+// leastWork is what a block counts at least of the work after which others run, in bytes. Only then
+// does the handler of its request begin to run.
 const leastWork = 1 << 10
 
-// forget has the decoder let go of the last block, by another, of an indexed field
-// that leaves its table as it is.
+// forget has the decoder drop its copy of the last block. It decodes another one, of an indexed field,
+// which leaves the decoder's table as it is.
 func (h *Tracker) forget() {
 	h.decoder.SetEmitEnabled(false)
 	h.decoder.Write(indexedMethod)
@@ -93,7 +93,7 @@ func (h *Tracker) begin() {
 // fieldBuffers are for fields while they are decoded. A head has a copy, no larger than it.
 var fieldBuffers = sync.Pool{New: func() any { return new([]head.Field) }}
 
-// freeFields gives the block's fields back.
+// freeFields returns the block's fields to the pool.
 func (h *Tracker) freeFields() {
 	clear(*h.fields)
 	*h.fields = (*h.fields)[:0]
@@ -101,9 +101,9 @@ func (h *Tracker) freeFields() {
 	h.fields = nil
 }
 
-// keep counts a field, and keeps it if the head isn't too large. Up to twice the limit a head gets
-// to the handler, to be refused there; past that net/http refuses, but since Go 1.27 not before it
-// has taken what is announced.
+// keep counts a field, and keeps it if the head isn't too large. A head of up to twice the limit is
+// answered by rawhead. A larger one is refused by net/http, since Go 1.27 only after it has taken what
+// the field Trailer announces.
 func (h *Tracker) keep(f hpack.HeaderField) {
 	h.request = h.request || f.IsPseudo()
 	if f.Name == "trailer" {
@@ -114,8 +114,8 @@ func (h *Tracker) keep(f hpack.HeaderField) {
 	}
 }
 
-// endBlock ends a block of size bytes with a frame that ends with padding. A request's is marked.
-// Without pseudo-fields a block holds trailers (RFC 9113 section 8.1), or net/http refuses it.
+// endBlock ends a block of size bytes, whose last frame ends with padding. A request's block gets its
+// marker. A block without pseudo-fields holds trailers (RFC 9113 section 8.1), or net/http refuses it.
 func (h *Tracker) endBlock(padding, size int) {
 	if !h.request || h.stream%2 == 0 {
 		h.endTrailers()
@@ -126,8 +126,8 @@ func (h *Tracker) endBlock(padding, size int) {
 		h.frame = slices.Insert(h.frame, len(h.frame)-padding, marker...)
 		h.frame.SetLength(len(h.frame) - frame.HeaderSize)
 	} else {
-		// A frame of its own has net/http end the connection where the block is
-		// malformed and it would reset the stream.
+		// The marker gets a frame of its own. Where the block is malformed, net/http then ends
+		// the connection, where else it would reset the stream.
 		h.frame[4] &^= frame.EndHeaders
 		h.frame = append(h.frame, frame.ContinuationOf(h.stream, marker)...)
 	}
@@ -151,7 +151,8 @@ func (h *Tracker) endRequest(last bool) {
 	h.requests.begin(h.stream, cost, Request{Head: kept, As: as, Last: last})
 }
 
-// endTrailers has the block be the trailers of its stream's request. They are no larger than a head.
+// endTrailers counts the block as the trailers of its stream's request. Trailers that are larger than a
+// head may be end the connection.
 func (h *Tracker) endTrailers() {
 	i := h.requests.find(h.stream)
 	if h.size > h.maxHead {

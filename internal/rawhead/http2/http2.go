@@ -121,9 +121,8 @@ func (h *Tracker) Feed(dst, src []byte) (nDst, nSrc int, err error) {
 	return nDst, nSrc, nil
 }
 
-// gather takes a frame's bytes from p. Frames of a header block are handed on whole,
-// for the marker to stand in the one that ends the block. Others are handed on from
-// the end of their header.
+// gather takes a frame's bytes from p. A frame of a header block is handed on whole, because the marker
+// stands in the one that ends the block. Another frame is handed on as soon as its header is whole.
 func (h *Tracker) gather(p []byte) (n int) {
 	if len(h.frame) < frame.HeaderSize {
 		n = min(frame.HeaderSize-len(h.frame), len(p))
@@ -162,7 +161,7 @@ func (h *Tracker) end() {
 	h.stop()
 }
 
-// handOn has the frame handed on, which may end a block. Its memory is used for the next, unless it's large.
+// handOn has the frame handed on. Its memory is used again for the next, unless it is large.
 func (h *Tracker) handOn() {
 	if h.stream == 0 {
 		h.whole++
@@ -176,8 +175,8 @@ func (h *Tracker) handOn() {
 // maxKeptFrame is the size up to which the memory of frames is used again.
 const maxKeptFrame = 1 << 10
 
-// lose gives up on the connection, which ends after the frame, by net/http's own
-// answer to it or else by ours: heads that aren't followed aren't bounded.
+// lose gives up on the connection. net/http gets the frame, and mostly ends the connection itself. Else
+// we end it: heads that aren't followed aren't bounded.
 func (h *Tracker) lose() {
 	h.passing = frame.HeaderSize + h.frame.Length() - len(h.frame)
 	h.handOn()
@@ -199,10 +198,10 @@ func (h *Tracker) Unfinished() int {
 	return h.whole + 1
 }
 
-// passingOn returns how many bytes of a frame are yet to come and to be handed on as they are.
+// Passing returns how many bytes of a frame are yet to come, to be handed on as they are.
 func (h *Tracker) Passing() int { return h.passing }
 
-// takeDecoded returns how many bytes of fields were decoded since the last call.
+// Decoded returns how many bytes of fields were decoded since the last call.
 func (h *Tracker) Decoded() (n int) {
 	n, h.decoded = h.decoded, 0
 	return n
@@ -221,7 +220,8 @@ func (h *Tracker) Close() {
 // before anything else is done with it.
 func (h *Tracker) Take(r *http.Request) Request { return h.requests.take(r) }
 
-// Done notes that the handler that has one is done. Where its client is gone no frame ends the stream.
+// Done notes that the handler of the request with this head is done. Where the client is gone, no frame
+// ends the stream.
 func (h *Tracker) Done(one *head.Head, gone bool) { h.requests.done(one, gone) }
 
 // Sent notes p, which is sent to the client next, and returns how many requests are open.

@@ -14,8 +14,8 @@ import (
 // This file holds the open requests of an HTTP/2 connection: their heads, until a handler has them,
 // and what they cost.
 
-// Requests are open from their header block on. One ends with the frame that ends its stream, with
-// its handler where the client is gone, or where net/http has no stream any more.
+// Requests are open from their header block on. A request ends with the frame by which the server ends
+// its stream. It also ends with its handler, if the client is gone, and when net/http has no stream.
 type requests struct {
 	observer Observer
 	open     []openRequest
@@ -41,21 +41,20 @@ type Request struct {
 	Last bool // of its connection
 }
 
-// firstNumber is a number of nineteen digits, as all that follow are, for all markers
-// to be of one size.
+// firstNumber has nineteen digits, as all that follow have. So all markers have one size.
 const firstNumber = 1e18
 
-// MarkerSize is that size, in bytes as RFC 9113 section 6.5.2 counts.
+// MarkerSize is the size of a marker, in bytes as RFC 9113 section 6.5.2 counts.
 const MarkerSize = 26 + 19 + head.FieldCost
 
-// marker is the name of the field, which no client can guess.
+// Marker is the name of the field, which no client can guess.
 var (
 	Marker    = strings.ToLower(rand.Text())
 	markerKey = http.CanonicalHeaderKey(Marker)
 )
 
-// nextMarker returns a field for a begin that may follow: a literal without indexing, with a new
-// name (RFC 7541 section 6.2.2).
+// nextMarker returns the field for the next request: a literal without indexing, with a new name
+// (RFC 7541 section 6.2.2).
 func (rs *requests) nextMarker() []byte {
 	rs.last++
 	var digits [20]byte
@@ -70,7 +69,7 @@ func (rs *requests) begin(stream, cost int, one Request) {
 	rs.open = append(rs.open, openRequest{Request: one, stream: stream, marker: rs.last, cost: cost})
 }
 
-// take takes the marker out of r, and returns what it names, or nothing. Ours is the last field of
+// take takes the marker out of r, and returns what it names, or nothing. The marker is the last field of
 // its name.
 func (rs *requests) take(r *http.Request) (none Request) {
 	values := r.Header[markerKey]
@@ -102,7 +101,7 @@ func (rs *requests) done(h *head.Head, gone bool) {
 	}
 }
 
-// none notes that net/http has no stream. It may have yet to take the last request.
+// none ends all requests but the last: net/http has no stream, but may not have read the last request yet.
 func (rs *requests) none() {
 	for i := len(rs.open) - 1; i >= 0; i-- {
 		if rs.open[i].marker != rs.last {
@@ -131,14 +130,13 @@ func (rs *requests) end(i int) {
 	}
 }
 
-// find returns the index of the first request of a stream, or -1. There are two where net/http
-// refuses one of them, and has yet to say so.
+// find returns the index of the first request of a stream, or -1. There may be a second one, which
+// net/http has not refused yet.
 func (rs *requests) find(stream int) int {
 	return slices.IndexFunc(rs.open, func(one openRequest) bool { return one.stream == stream })
 }
 
-// follow ends the requests whose stream is ended by a frame that begins in p, which net/http sends
-// next.
+// follow notes p, which net/http sends next. A frame in it that ends a stream ends the stream's request.
 func (rs *requests) follow(p []byte) {
 	for len(p) > 0 {
 		if rs.rest > 0 {
