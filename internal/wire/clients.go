@@ -146,7 +146,7 @@ func HTTP2Transport(t *testing.T) *http.Transport {
 	return tr
 }
 
-// testHead is the largest head that is taken in tests, in bytes: the default.
+// TestHead is the largest head that is taken in tests, in bytes: the default.
 const TestHead = 64 << 10
 
 // bothEnds returns the client's and the server's end of a new connection to ln, which are closed at the end.
