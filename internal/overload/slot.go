@@ -86,6 +86,9 @@ func (s *slot) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Socket returns the connection without its slot, for rawhead to write to.
+func (s *slot) Socket() net.Conn { return s.Conn }
+
 // Close closes the connection and releases the slot. It can be called more than once.
 func (s *slot) Close() error {
 	ss := s.of

@@ -12,6 +12,7 @@ import (
 // its instructions. A deadline may come up to a second early.
 type thriftyConn struct {
 	halfCloser
+	socket      net.Conn // what is written goes to it
 	read, write deadline
 }
 
@@ -22,8 +23,16 @@ type halfCloser interface {
 	CloseWrite() error
 }
 
+// newThriftyConn returns a thriftyConn over nc. Where nc has a method Socket, it only watches what is
+// read, and what is written goes past it, to the connection that Socket returns (see
+// noteFrames).
 func newThriftyConn(nc halfCloser) *thriftyConn {
-	return &thriftyConn{nc, deadline{pass: nc.SetReadDeadline}, deadline{pass: nc.SetWriteDeadline}}
+	c := &thriftyConn{halfCloser: nc, socket: nc}
+	if w, ok := nc.(interface{ Socket() net.Conn }); ok {
+		c.socket = w.Socket()
+	}
+	c.read.pass, c.write.pass = nc.SetReadDeadline, c.socket.SetWriteDeadline
+	return c
 }
 
 func (c *thriftyConn) Read(p []byte) (int, error) {
@@ -39,7 +48,7 @@ func (c *thriftyConn) Write(p []byte) (int, error) {
 	if err := c.write.begin(); err != nil {
 		return 0, err
 	}
-	n, err := c.halfCloser.Write(p)
+	n, err := c.socket.Write(p)
 	c.write.end()
 	return n, err
 }

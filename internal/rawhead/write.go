@@ -11,7 +11,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.http2 != nil {
 		c.writing.Lock()
 		c.noteFrames(p)
-		n, err := c.halfCloser.Write(p)
+		n, err := c.socket.Write(p)
 		c.writing.Unlock()
 		return n, err
 	}
@@ -32,7 +32,7 @@ func (c *conn) noteFrames(p []byte) {
 	now := time.Now()
 	if late := c.of.writeTimeout; late > 0 && now.Sub(c.writeFrom) >= min(time.Second, late/2) { // as a thriftyConn
 		c.writeFrom = now
-		c.halfCloser.SetWriteDeadline(now.Add(late))
+		c.socket.SetWriteDeadline(now.Add(late))
 	}
 	c.mu.Lock()
 	open := c.http2.Sent(p)
