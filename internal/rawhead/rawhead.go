@@ -65,8 +65,8 @@ type server struct {
 //
 // srv.MaxHeaderBytes is the largest head, each field counted 32 bytes longer than it is, as HTTP/2
 // counts (RFC 9113 section 6.5.2). A larger one gets 431. srv.ReadHeaderTimeout is also what a header
-// block of HTTP/2 has to come whole. srv.ConnState is told that a connection of HTTP/2 is new until
-// its first request has come.
+// block of HTTP/2 has to come whole. srv.ConnState is told of the connections that ln gave, and that
+// one of HTTP/2 is new until its first request has come.
 func Serve(srv *http.Server, ln net.Listener, o Options) error {
 	if o.Refused == nil {
 		o.Refused = func(Refusal) {}
@@ -195,6 +195,6 @@ func (s *server) noteState(nc net.Conn, state http.ConnState) {
 		c.account.resize(0)
 	}
 	if s.state != nil {
-		s.state(nc, state)
+		s.state(c.halfCloser, state)
 	}
 }
