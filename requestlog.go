@@ -78,6 +78,7 @@ func logRefused(r rawhead.Refusal) {
 		line, _ = logging.Mask(string(r.Line))
 		line = logging.Quote(line, maxLoggedLine)
 	}
+	r.Reason = r.Reason[:min(len(r.Reason), maxLoggedReason)] // may quote what the client sent
 	if r.Status == http.StatusRequestHeaderFieldsTooLarge {
 		r.Reason += "; -maxhead says how large"
 	}
@@ -96,6 +97,8 @@ const (
 	maxLoggedLine  = 1000 // of a request line
 	maxLoggedAgent = 400  // of a User-Agent
 	maxLoggedField = 1400 // of a line of a head
+
+	maxLoggedReason = 200 // of why a request was refused
 )
 
 // logHead logs at -v=4 the head of r, which is h or else net/http's view.

@@ -139,6 +139,7 @@ func TestLoggedRefusals(t *testing.T) {
 		{"GET /hello HTTP/1.1\r\nX: " + strings.Repeat("a", wire.TestHead+8192) + "\r\n\r\n", `"GET /hello HTTP/1.1" 431 refused: Request Header Fields Too Large: over 65536 bytes, counting 32 more for each field; -maxhead says how large`},
 		{"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + wire.Forged, `"PROXY TCP4 192.0.2.1 192.0.2.2 1 2" 400 refused: Bad Request: a PROXY protocol header, which isn't taken`},
 		{"\x16\x03\x01\x00\x05\x01\x00\x0a and so on", `"\x16\x03\x01\x00\x05\x01\x00" 400 refused: Bad Request: TLS on the plain port`},
+		{"GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: " + strings.Repeat("1", 5000) + "\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: bad Content-Length "` + strings.Repeat("1", 200-len(`Bad Request: bad Content-Length "`))},
 		{"GET /hello HTTP/1.1\r\nx@y: 3\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: field name "x@y" has an invalid character`},
 		{"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: too many Host headers`},
 		{"GET /hello HTTP/1.1\r\nAuthorization: secret\x00\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: Bad Request: field "Authorization": its value has an invalid character`},
@@ -156,8 +157,8 @@ func TestLoggedRefusals(t *testing.T) {
 	if res, err := wire.HTTP2Transport(t).RoundTrip(httptest.NewRequest("GET", "http://"+p.addr+"/hello", nil)); err != nil || res.StatusCode != 200 {
 		t.Errorf("HTTP/2: %v, %v", res, err)
 	}
-	if n := strings.Count(p.log(), "refused"); n != 22 {
-		t.Errorf("%d lines of 22 refusals", n)
+	if n := strings.Count(p.log(), "refused"); n != 23 {
+		t.Errorf("%d lines of 23 refusals", n)
 	}
 	if strings.Contains(quiet.log(), "refused") {
 		t.Error("refusals are logged at -v=0")
