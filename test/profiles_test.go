@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"httpserver/internal/wire"
 )
@@ -33,7 +34,7 @@ func pprofTop(t *testing.T, args ...string) string {
 // real tools, and looks for a function that must be in it.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
-	p := start(t)
+	p := start(t, "-mutexprofilefraction=1") // for a sample of each fight
 	stop := wire.Load(t, p.addr, wire.BenchRequest, 16, 0)
 	defer stop()
 	url := "http://" + p.addr + "/debug/pprof/"
@@ -53,7 +54,7 @@ func TestProfiles(t *testing.T) {
 	} {
 		re := regexp.MustCompile(test.want)
 		out := ""
-		for range 10 { // until it holds samples: there may be none yet
+		for begin := time.Now(); time.Since(begin) < 30*time.Second; { // until it holds samples: there may be none yet
 			if out = pprofTop(t, append(test.args, "-cum", "-nodecount=1000", url+test.path)...); re.MatchString(out) {
 				break
 			}
