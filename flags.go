@@ -50,10 +50,10 @@ func (s *size) Set(text string) error {
 		}
 	}
 	n, err := strconv.Atoi(digits)
-	if n *= unit; err != nil || n < minHead || n > mostHead {
+	if err != nil || n > mostHead/unit || n*unit < minHead {
 		return fmt.Errorf("want %d to %d bytes, or 1KiB to %dMiB", minHead, mostHead, mostHead>>20)
 	}
-	*s = size(n)
+	*s = size(n * unit)
 	return nil
 }
 

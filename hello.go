@@ -12,7 +12,7 @@ import (
 
 	"httpserver/internal/certs"
 	"httpserver/internal/head"
-	"httpserver/internal/rawhead"
+	"httpserver/internal/overload"
 )
 
 // This file holds /hello.
@@ -52,7 +52,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(ask.delay):
 		case <-r.Context().Done(): // the client went
 			panic(http.ErrAbortHandler) // or net/http would answer 200
-		case <-rawhead.Closed(r):
+		case <-overload.Closed(connOf(r)): // r's context isn't done with that while the next request waits to be read
 			panic(http.ErrAbortHandler)
 		}
 	}

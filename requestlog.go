@@ -60,7 +60,7 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	peer, line, agent := r.RemoteAddr, logging.Quote(logging.MaskQuery(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
+	peer, line, agent := r.RemoteAddr, logging.Quote(logging.MaskRequestLine(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
 	status, bytes, took := rec.status, rec.bytes, time.Since(start).Microseconds()
 	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
 }
@@ -75,8 +75,7 @@ func logRefused(r rawhead.Refusal) {
 	}
 	line := "(first line unknown)"
 	if r.Line != nil {
-		line, _ = logging.Mask(string(r.Line))
-		line = logging.Quote(line, maxLoggedLine)
+		line = logging.Quote(logging.MaskRequestLine(string(r.Line)), maxLoggedLine)
 	}
 	r.Reason = r.Reason[:min(len(r.Reason), maxLoggedReason)] // may quote what the client sent
 	if r.Status == http.StatusRequestHeaderFieldsTooLarge {
@@ -111,14 +110,16 @@ func logHead(r *http.Request, h *head.Head) {
 // logLines logs the lines of a head, each quoted and on a log line of its own, so that nothing in it can
 // pass for a line of the log. Credentials are masked.
 func logLines(peer string, lines iter.Seq[string]) {
-	wasMasked := false
+	isFirst, wasMasked := true, false
 	for line := range lines {
 		line = strings.TrimSuffix(line, "\n")
 		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
+		case isFirst:
+			line, isFirst = logging.MaskRequestLine(line), false
 		case folded && wasMasked:
 			line = " ***"
 		case !folded:
-			line, wasMasked = logging.Mask(line)
+			line, wasMasked = logging.MaskField(line)
 		}
 		line = logging.Quote(line, maxLoggedField)
 		logging.Later(len(line), func() { glog.Infof("%s > %s", peer, line) })

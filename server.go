@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log"
@@ -40,7 +41,7 @@ func newServer(h *handler, maxHead int, l *overload.Limits) *http.Server {
 	if l.Bounded {
 		window = boundedBodyWindow
 	}
-	srv := &http.Server{
+	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headTimeout,
 		ReadTimeout:       requestTimeout,
@@ -48,21 +49,24 @@ func newServer(h *handler, maxHead int, l *overload.Limits) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead,
 		ErrorLog:          log.New(logging.Writer{}, "", 0),
-		Protocols:         new(http.Protocols),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          l.Streams,
 			MaxReceiveBufferPerConnection: window,
 			MaxReceiveBufferPerStream:     window,
 		},
 		ConnState: noteConnState,
-
-		// OPTIONS * is for our handler as well, so that it gets into the log.
-		DisableGeneralOptionsHandler: true,
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, nc)
+		},
 	}
-	srv.Protocols.SetHTTP1(true)
-	srv.Protocols.SetHTTP2(true)
-	srv.Protocols.SetUnencryptedHTTP2(true)
-	return srv
+}
+
+type connKey struct{}
+
+// connOf returns the connection that r came on, or nil.
+func connOf(r *http.Request) net.Conn {
+	nc, _ := r.Context().Value(connKey{}).(net.Conn)
+	return nc
 }
 
 // serveOn has srv serve ln within l, over TLS unless config is nil.
@@ -73,7 +77,7 @@ func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *overload.
 	}
 	noMemory := logging.Tally{What: "%d requests were refused for want of memory"}
 	return rawhead.Serve(srv, ln, rawhead.Options{Memory: l.Memory, Closed: overload.Closed, Refused: func(r rawhead.Refusal) {
-		if r.Status == http.StatusServiceUnavailable || r.Reason == rawhead.NoMemory {
+		if r.NoMemory {
 			noMemory.Add(1)
 		}
 		logRefused(r)

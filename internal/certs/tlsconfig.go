@@ -4,7 +4,7 @@ import (
 	"crypto/tls"
 )
 
-// newTLSConfig returns the configuration that presents c, and asks for the client's
+// NewConfig returns the configuration that presents c, and asks for the client's
 // certificate if askClient is set.
 func NewConfig(c *Certificate, askClient bool) *tls.Config {
 	config := &tls.Config{

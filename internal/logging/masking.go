@@ -28,22 +28,29 @@ func isCredential(name string) bool {
 	return slices.ContainsFunc(credentials, func(word string) bool { return strings.Contains(name, word) })
 }
 
-// Mask returns line, of a head, without its value if that is a credential. A line with a space before
-// its colon is a request line, which is shown as MaskQuery does, as is HTTP/2's :path.
-func Mask(line string) (shown string, isMasked bool) {
+// MaskField returns line, a field line, without its value if that is a credential. Where what is before
+// the colon isn't a name it may be a part of the value, and goes too.
+func MaskField(line string) (shown string, isMasked bool) {
 	name, _, _ := strings.Cut(line, ":")
-	if strings.Contains(strings.TrimSpace(name), " ") || strings.HasPrefix(line, ":path:") {
-		return MaskQuery(line), false
+	switch {
+	case strings.HasPrefix(line, ":path:"): // of HTTP/2
+		return MaskRequestLine(line), false
+	case !isCredential(name):
+		return line, false
+	case strings.ContainsAny(name, " \t") || len(name) == len(line):
+		return "***", true
 	}
-	if isCredential(name) {
-		return name + ": ***", true
-	}
-	return line, false
+	return name + ": ***", true
 }
 
-// MaskQuery returns line, a request line, without the values of its query that are credentials.
-func MaskQuery(line string) string {
+// MaskRequestLine returns line, a request line, without the values of its query that are credentials. A
+// line that begins like a field line is shown as one.
+func MaskRequestLine(line string) string {
 	path, query, ok := strings.Cut(line, "?")
+	if word, _, _ := strings.Cut(path, " "); word != ":path:" && (strings.Contains(word, ":") || isCredential(word)) {
+		shown, _ := MaskField(line)
+		return shown
+	}
 	if !ok {
 		return line
 	}

@@ -108,4 +108,10 @@ func (s *slot) Close() error {
 	return s.Conn.Close()
 }
 
-func (s *slot) CloseWrite() error { return s.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+// CloseWrite closes the sending side, where the connection can.
+func (s *slot) CloseWrite() error {
+	if hc, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		return hc.CloseWrite()
+	}
+	return nil
+}

@@ -17,8 +17,8 @@ import (
 // the cheapest to lose is evicted: an idle one, else one that has sent nothing, else one without a
 // whole request, else one that is being served. Among equals the one goes that has been so longest.
 //
-// Each connection has a stay: so long it is not evicted, after it came, sent its first byte, began to
-// be served, or became idle. While more than half of all are cheaper to lose, a connection stays
+// Each connection has a stay: so long it is not evicted, after it came, sent its first byte, ended its
+// TLS handshake, began to be served, or became idle. While more than half of all are cheaper to lose, a connection stays
 // until one of those has had its stay.
 type slots struct {
 	most     int

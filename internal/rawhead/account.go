@@ -1,6 +1,8 @@
 package rawhead
 
 import (
+	"fmt"
+
 	"golang.org/x/sync/semaphore"
 
 	"httpserver/internal/rawhead/http2"
@@ -24,6 +26,9 @@ const (
 	maxAnnounced  = 64       // bytes of it that a refused request may hold
 )
 
+// noMemoryForHead is why a connection ends without even a refusal.
+const noMemoryForHead = "no memory for another request"
+
 // costOf returns what a head of size bytes costs.
 func costOf(size int) int {
 	if size <= smallHead {
@@ -34,13 +39,13 @@ func costOf(size int) int {
 
 // An account is what a connection has acquired. Over HTTP/2 it is the observer of the tracker.
 type account struct {
-	memory   *semaphore.Weighted // nil: there is always some
-	maxHead  int                 // bytes
-	maxOpen  int                 // requests at once
-	acquired int                 // for the head that comes, or over HTTP/1 is there
-	open     int                 // requests of HTTP/2
-	cost     int                 // what these have acquired
-	failed   func()              // is told that the connection ends for want of memory
+	memory   *semaphore.Weighted             // nil: there is always some
+	maxHead  int                             // bytes
+	maxOpen  int                             // requests at once
+	acquired int                             // for the head that comes, or over HTTP/1 is there
+	open     int                             // requests of HTTP/2
+	cost     int                             // what these have acquired
+	failed   func(why string, noMemory bool) // is told that the connection ends
 }
 
 // resize has the account hold so much for the head that comes. Where there is no memory it reports
@@ -74,7 +79,7 @@ func (a *account) Block(size int) bool {
 	case size <= smallHead || a.acquired > 0 || a.resize(HeadCopies*a.maxHead):
 		return true
 	}
-	a.failed()
+	a.failed(noMemoryForHead, true)
 	return false
 }
 
@@ -89,8 +94,11 @@ func (a *account) Request(size, announced int) (cost int, as http2.Verdict) {
 	switch {
 	case !full && a.fits(all) && a.resize(all):
 		as = http2.Taken
-	case size > most, announced > maxAnnounced, full, !a.resize(own):
-		a.failed()
+	case full:
+		a.failed(fmt.Sprintf("over %d requests at once, each to be refused", 2*a.maxOpen), false)
+		return 0, http2.Fatal
+	case size > most, announced > maxAnnounced, !a.resize(own):
+		a.failed(noMemoryForHead, true)
 		return 0, http2.Fatal
 	default:
 		as = http2.NoMemory
@@ -101,8 +109,12 @@ func (a *account) Request(size, announced int) (cost int, as http2.Verdict) {
 
 // Trailers acquires what trailers cost, which net/http keeps with their request.
 func (a *account) Trailers(size, announced int) (cost int, ok bool) {
+	if size > a.maxHead {
+		a.failed("trailers "+headTooLarge(a.maxHead), false)
+		return 0, false
+	}
 	if all := costOf(size + announcedCost*announced); !a.fits(all) || !a.resize(all) {
-		a.failed()
+		a.failed("no memory for trailers", true)
 		return 0, false
 	}
 	return a.keep(), true

@@ -26,9 +26,6 @@ type tracker interface {
 	// It returns how many bytes it took and put. An error comes after all that is to be put.
 	Feed(dst, src []byte) (nDst, nSrc int, err error)
 
-	// Idle notes that net/http has no request under way.
-	Idle()
-
 	// Close is called when nothing more is to come.
 	Close()
 }
@@ -52,8 +49,8 @@ type conn struct {
 	preface   string      // what is to come yet of HTTP/2's, for the connection to be that
 	handled   atomic.Bool // a handler has had the request that is answered
 
-	mu        sync.Mutex // guards the following: net/http may read while a handler runs
-	http1     *http1.Tracker
+	mu        sync.Mutex     // guards the following: net/http may read while a handler runs
+	http1     *http1.Tracker // or nil, once it is HTTP/2
 	http2     *http2.Tracker // or nil; then Reads and Writes know it without mu, once they had the preface
 	account   account
 	isDone    bool
@@ -217,6 +214,8 @@ func (c *conn) awaitHTTP2(p []byte) error {
 	case after == "":
 		c.mu.Lock()
 		c.http2 = http2.New(c.account.maxHead, c.account.memory != nil, &c.account)
+		c.http1.Close()
+		c.http1 = nil
 		c.mu.Unlock()
 		c.of.noteState(c, http.StateNew) // its first request is yet to come
 		c.ahead = make([]byte, aheadBytes)

@@ -55,9 +55,9 @@ func TestHeadsWaitForHandlers(t *testing.T) {
 // Nothing is held of a connection of HTTP/2 that ended with a stream open.
 func TestEndWithOpenStream(t *testing.T) {
 	t.Parallel()
-	srv, conns := newEcho(), make(chan weak.Pointer[conn], 1)
+	srv, conns := newEcho(), make(chan weak.Pointer[net.TCPConn], 1)
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		conns <- weak.Make(connOf(nc))
+		conns <- weak.Make(nc.(*net.TCPConn))
 		return ctx
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -14,10 +14,10 @@ import (
 // net/http sets HTTP/2 up when it first serves, and then takes IdleTimeout, or else ReadTimeout,
 // for the timer. So srv has neither then.
 func withoutIdleTimer(srv *http.Server) {
-	read, idle := srv.ReadTimeout, srv.IdleTimeout
-	srv.ReadTimeout, srv.IdleTimeout = 0, 0
+	read, idle, base := srv.ReadTimeout, srv.IdleTimeout, srv.BaseContext
+	srv.ReadTimeout, srv.IdleTimeout, srv.BaseContext = 0, 0, nil
 	srv.Serve(nowhere{})
-	srv.ReadTimeout, srv.IdleTimeout = read, idle
+	srv.ReadTimeout, srv.IdleTimeout, srv.BaseContext = read, idle, base
 }
 
 // nowhere is a listener to which nobody comes.

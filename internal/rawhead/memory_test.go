@@ -3,6 +3,7 @@ package rawhead
 import (
 	"bufio"
 	"context"
+	"io"
 	"net/http"
 	"slices"
 	"sort"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"httpserver/internal/frame"
 	"httpserver/internal/head"
 	"httpserver/internal/rawhead/http2"
 	"httpserver/internal/wire"
@@ -168,20 +170,48 @@ func TestHandlerEndsRequest(t *testing.T) {
 	}
 }
 
-// A connection that ends for want of memory is told of.
+// A connection of HTTP/2 that ends for what it may not hold is told of.
 func TestFailedConnection(t *testing.T) {
-	var told []string
+	type telling struct {
+		why      string
+		noMemory bool
+	}
+	var told []telling
 	srv := newTestServer(semaphore.NewWeighted(0))
-	srv.options.Refused = func(r Refusal) { told = append(told, r.Reason) }
+	srv.options.Refused = func(r Refusal) { told = append(told, telling{r.Reason, r.NoMemory}) }
 	a := srv.account(new(wire.Script))
 	if a.Block(smallHead + 1) {
 		t.Error("a large block is taken")
 	}
 	a.Trailers(smallHead+1, 0)
+	a.Trailers(wire.TestHead+1, 0)
 	for range freeRequests + 1 {
 		a.Request(1, 0)
 	}
-	if want := []string{NoMemory, NoMemory, NoMemory}; !slices.Equal(told, want) {
-		t.Errorf("%q is told, want %q", told, want)
+	a.memory = nil
+	for range 2*testStreams + 1 - freeRequests {
+		a.Request(1, 0)
 	}
+	want := []telling{{noMemoryForHead, true}, {"no memory for trailers", true},
+		{"trailers over 65536 bytes, counting 32 more for each field", false}, {noMemoryForHead, true},
+		{"over 200 requests at once, each to be refused", false}}
+	if !slices.Equal(told, want) {
+		t.Errorf("%v is told, want %v", told, want)
+	}
+}
+
+// A block in progress keeps what it has acquired while net/http goes idle.
+func TestIdleWithinABlock(t *testing.T) {
+	memory := semaphore.NewWeighted(1 << 20)
+	c := newConn(wire.NewScript(wire.HTTP2Start+wire.Request(1)+wire.FrameOf(frame.Headers, 0, 3, wire.Block(wire.Literal("x", strings.Repeat("a", smallHead)))), wire.Cuts["whole"]), newTestServer(memory))
+	io.ReadFull(c, make([]byte, len(frame.Preface)))
+	for range 20 {
+		c.Read(make([]byte, 1<<10))
+	}
+	before := leftOf(memory, 1<<20)
+	c.of.noteState(c, http.StateIdle)
+	if left := leftOf(memory, 1<<20); before != 1<<20-HeadCopies*wire.TestHead || left != before {
+		t.Errorf("%d bytes are left before, %d after", before, left)
+	}
+	c.Close()
 }

@@ -38,11 +38,13 @@ import (
 
 // Options say what there is memory for, and who is told of what. All may be nil.
 type Options struct {
-	// Memory is what large heads, and requests of HTTP/2 beside others, acquire, in bytes.
-	// Without it there is no limit but that of each connection, 18 MiB.
+	// Memory is what heads over 4 KiB, and requests of HTTP/2 beside others, acquire, in bytes. It
+	// is to be at least HeadCopies times srv.MaxHeaderBytes. Without it there is no limit but
+	// that of each connection of HTTP/2: 18 MiB, or 8 times srv.MaxHeaderBytes where that is more.
 	Memory *semaphore.Weighted
 
-	// Refused is told of each request that no handler gets. It must not block.
+	// Refused is told of each request that no handler gets. It must not block, nor use the
+	// connection.
 	Refused func(Refusal)
 
 	// Closed returns a channel that is closed once somebody else than net/http has closed nc,
@@ -63,10 +65,13 @@ type server struct {
 // Serve serves ln as srv.Serve does, and keeps the heads of its requests for Of. It is to be called
 // once. ln may give connections of TLS: each a *tls.Conn whose handshake is done.
 //
-// srv.MaxHeaderBytes is the largest head, each field counted 32 bytes longer than it is, as HTTP/2
-// counts (RFC 9113 section 6.5.2). A larger one gets 431. srv.ReadHeaderTimeout is also what a header
-// block of HTTP/2 has to come whole. srv.ConnState is told of the connections that ln gave, and that
-// one of HTTP/2 is new until its first request has come.
+// srv.MaxHeaderBytes is the largest head, counting 32 bytes more for each field, as HTTP/2 counts
+// (RFC 9113 section 6.5.2). A larger one gets 431. srv.ReadHeaderTimeout is also what a header block
+// of HTTP/2 has to come whole. srv.ConnState and srv.ConnContext are told of the connections that ln
+// gave, and that one of HTTP/2 is new until its first request has come.
+//
+// Where srv.Protocols has HTTP/2, it is taken in the clear too, by prior knowledge. OPTIONS * is for
+// the handler. Request.Trailer isn't filled over HTTP/2.
 func Serve(srv *http.Server, ln net.Listener, o Options) error {
 	if o.Refused == nil {
 		o.Refused = func(Refusal) {}
@@ -74,16 +79,27 @@ func Serve(srv *http.Server, ln net.Listener, o Options) error {
 	if srv.Handler == nil {
 		srv.Handler = http.DefaultServeMux
 	}
-	if srv.HTTP2 == nil {
-		srv.HTTP2 = new(http.HTTP2Config)
+	if srv.MaxHeaderBytes <= 0 {
+		srv.MaxHeaderBytes = http.DefaultMaxHeaderBytes
 	}
-	srv.HTTP2.MaxConcurrentStreams = cmp.Or(srv.HTTP2.MaxConcurrentStreams, 100)
-	srv.MaxHeaderBytes = cmp.Or(srv.MaxHeaderBytes, http.DefaultMaxHeaderBytes)
-	s := &server{options: o, handler: srv.Handler, context: srv.ConnContext, state: srv.ConnState, headTimeout: srv.ReadHeaderTimeout, writeTimeout: srv.WriteTimeout,
-		maxHead: srv.MaxHeaderBytes, maxOpen: srv.HTTP2.MaxConcurrentStreams}
-	srv.Handler, srv.ConnState, srv.ConnContext = s, s.noteState, s.withConn
+	if srv.Protocols == nil {
+		srv.Protocols = new(http.Protocols)
+		srv.Protocols.SetHTTP1(true)
+		srv.Protocols.SetHTTP2(true)
+	}
+	srv.Protocols.SetUnencryptedHTTP2(srv.Protocols.HTTP2()) // net/http sees no TLS
+	var config http.HTTP2Config
+	if srv.HTTP2 != nil {
+		config = *srv.HTTP2
+	}
+	config.MaxConcurrentStreams = cmp.Or(config.MaxConcurrentStreams, 100)
+	config.MaxReadFrameSize, config.MaxDecoderHeaderTableSize = http2.MaxFrame, http2.TableSize
+	s := &server{options: o, handler: srv.Handler, context: srv.ConnContext, state: srv.ConnState,
+		headTimeout: cmp.Or(srv.ReadHeaderTimeout, srv.ReadTimeout), writeTimeout: srv.WriteTimeout,
+		maxHead: srv.MaxHeaderBytes, maxOpen: config.MaxConcurrentStreams}
+	srv.Handler, srv.ConnState, srv.ConnContext, srv.HTTP2 = s, s.noteState, s.withConn, &config
 	srv.MaxHeaderBytes = 2*s.maxHead + http2.MarkerSize - http2Slack // over HTTP/2 we answer up to twice the limit, over HTTP/1 any
-	srv.HTTP2.MaxReadFrameSize, srv.HTTP2.MaxDecoderHeaderTableSize = http2.MaxFrame, http2.TableSize
+	srv.DisableGeneralOptionsHandler = true                          // it would answer OPTIONS * past us
 	boundFields(srv)
 	withoutIdleTimer(srv)
 	return srv.Serve(headListener{ln, s})
@@ -92,13 +108,10 @@ func Serve(srv *http.Server, ln net.Listener, o Options) error {
 // http2Slack is what net/http takes over HTTP/2 beyond MaxHeaderBytes.
 const http2Slack = 10 * head.FieldCost
 
-// NoMemory is a Refusal's reason where the connection ends, because there is no memory even to refuse a request.
-const NoMemory = "no memory for another request"
-
 // account returns that of nc.
 func (s *server) account(nc net.Conn) account {
-	return account{memory: s.options.Memory, maxHead: s.maxHead, maxOpen: s.maxOpen, failed: func() {
-		s.options.Refused(Refusal{Peer: nc.RemoteAddr(), Reason: NoMemory})
+	return account{memory: s.options.Memory, maxHead: s.maxHead, maxOpen: s.maxOpen, failed: func(why string, noMemory bool) {
+		s.options.Refused(Refusal{Peer: nc.RemoteAddr(), Reason: why, NoMemory: noMemory})
 	}}
 }
 
@@ -162,9 +175,17 @@ type connKey struct{}
 // withConn is a ConnContext.
 func (s *server) withConn(ctx context.Context, nc net.Conn) context.Context {
 	if s.context != nil {
-		ctx = s.context(ctx, nc)
+		ctx = s.context(ctx, given(nc))
 	}
 	return context.WithValue(ctx, connKey{}, connOf(nc))
+}
+
+// given returns the connection that the listener gave for nc.
+func given(nc net.Conn) net.Conn {
+	if c := connOf(nc); c != nil {
+		return c.halfCloser
+	}
+	return nc
 }
 
 // connOf returns the conn that nc is, or nil.
@@ -180,21 +201,30 @@ func connOf(nc net.Conn) *conn {
 
 // noteState is a ConnState.
 func (s *server) noteState(nc net.Conn, state http.ConnState) {
-	c := connOf(nc)
-	if c == nil {
-		return
+	if c := connOf(nc); c != nil {
+		state = c.noteState(state)
 	}
+	if s.state != nil {
+		s.state(given(nc), state)
+	}
+}
+
+// noteState returns the state to be told for the one that net/http tells.
+func (c *conn) noteState(state http.ConnState) http.ConnState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.http2 != nil && !c.http2.HasBegun(): // net/http has a connection of HTTP/2 begin idle
-		state = http.StateNew
+	case c.http2 != nil && !c.http2.HasBegun() && state != http.StateClosed: // net/http has a connection of HTTP/2 begin idle
+		return http.StateNew
+	case c.http2 != nil && state == http.StateIdle:
+		c.http2.Idle()
 	case state == http.StateIdle:
 		c.handled.Store(false)
-		c.tracker().Idle()
+		c.http1.Idle()
 		c.account.resize(0)
+		c.readError = nil // net/http may have ended a Read that it began while the handler ran
+	case state == http.StateHijacked:
+		c.http1.Pass()
 	}
-	if s.state != nil {
-		s.state(c.halfCloser, state)
-	}
+	return state
 }

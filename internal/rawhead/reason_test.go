@@ -1,8 +1,10 @@
 package rawhead
 
 import (
+	"bufio"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -33,6 +35,32 @@ func TestReasons(t *testing.T) {
 		if got := reasonOf([]byte(head)); got != want {
 			t.Errorf("%q: %q, want %q", head, got, want)
 		}
+	}
+}
+
+// What ended an earlier Read isn't the reason of a later refusal.
+func TestReasonBehindAnotherRequest(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, told := newEcho(), make(chan string, 9)
+	defer srv.Close()
+	go Serve(srv, ln, Options{Refused: func(r Refusal) { told <- r.Reason }})
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, request := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"} {
+		io.WriteString(client, request)
+		if r, err := http.ReadResponse(bufio.NewReader(client), nil); err == nil {
+			io.Copy(io.Discard, r.Body)
+		}
+	}
+	if got, want := <-told, "Bad Request: too many Host headers"; got != want {
+		t.Errorf("the reason is %q, want %q", got, want)
 	}
 }
 

@@ -25,6 +25,8 @@ type Refusal struct {
 	Head   []byte // as much as came of it, its lines ended by LF, while Refused is called; or nil
 	Status int    // of the answer; 0 where there was none
 	Reason string
+
+	NoMemory bool // there was none for it
 }
 
 // maxLine is how much is told of a first line, in bytes.
@@ -44,6 +46,9 @@ func (c *conn) tellRefused(answer []byte) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.silent.Swap(true) {
+		return
+	}
 	line, head := c.http1.FirstLine(maxLine), c.http1.Pending()
 	if said == http.StatusText(number) || number == http.StatusNotImplemented {
 		why := ""
@@ -54,15 +59,14 @@ func (c *conn) tellRefused(answer []byte) {
 			why = "an empty line before the request line"
 		case number == http.StatusExpectationFailed:
 			why = "Expect names what isn't known"
-		default:
+		case head != nil:
 			why = reasonOf(head)
 		}
 		if why != "" {
 			said += ": " + why
 		}
 	}
-	c.of.options.Refused(Refusal{c.RemoteAddr(), line, head, number, said})
-	c.silent.Store(true)
+	c.of.options.Refused(Refusal{c.RemoteAddr(), line, head, number, said, number == http.StatusServiceUnavailable})
 }
 
 // tellUnanswered tells of a head of HTTP/1 that has come in part, if there is one, whose connection is
@@ -71,8 +75,8 @@ func (c *conn) tellUnanswered() {
 	if c.http2 != nil || c.handled.Load() || c.silent.Load() {
 		return
 	}
-	if line := c.http1.FirstLine(maxLine); len(line) > 0 {
-		c.of.options.Refused(Refusal{c.RemoteAddr(), line, c.http1.Pending(), 0, c.unfinished()})
+	if line := c.http1.FirstLine(maxLine); len(line) > 0 && !c.silent.Swap(true) {
+		c.of.options.Refused(Refusal{c.RemoteAddr(), line, c.http1.Pending(), 0, c.unfinished(), false})
 	}
 }
 

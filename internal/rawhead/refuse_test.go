@@ -64,6 +64,20 @@ func TestRequestIsLetGo(t *testing.T) {
 	}
 }
 
+// What net/http may hold for long of a request whose handler has returned has no part in its head.
+func TestHeadIsLetGo(t *testing.T) {
+	c := newTestConn(wire.NewScript(wire.BenchRequest, wire.Cuts["whole"]))
+	c.Read(make([]byte, 4096))
+	r := benchRequestOf(t)
+	shown := false
+	c.of.handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { shown = Of(r) != nil })
+	r = r.WithContext(c.of.withConn(r.Context(), c))
+	c.of.ServeHTTP(wire.NewResponseWriter(), r)
+	if !shown || Of(r) != nil {
+		t.Errorf("shown to the handler: %v; after it: %v", shown, Of(r) != nil)
+	}
+}
+
 // A head that is refused within a line is told of once, and net/http reads no more.
 func TestRefusedWithinALine(t *testing.T) {
 	for _, size := range []int{1000, 4096} { // of what arrives at once

@@ -15,7 +15,6 @@ import (
 // A headRequest is the context of one, with its head.
 type headRequest struct {
 	context.Context
-	conn *conn
 	head *head.Head // or nil
 }
 
@@ -28,20 +27,10 @@ func (r *headRequest) Value(key any) any {
 	return r.Context.Value(key)
 }
 
-// Of returns the head of r as it arrived, or nil where that isn't known. It is to be used until
-// the handler returns.
+// Of returns the head of r as it arrived, or nil where that isn't known, or the handler has returned.
 func Of(r *http.Request) *head.Head {
 	if one, ok := r.Context().Value(requestKey{}).(*headRequest); ok {
 		return one.head
-	}
-	return nil
-}
-
-// Closed returns a channel that is closed once somebody else has closed r's connection, or nil. The context
-// isn't done with that while net/http has bytes that it hasn't read, as of the next request.
-func Closed(r *http.Request) <-chan struct{} {
-	if one, ok := r.Context().Value(requestKey{}).(*headRequest); ok {
-		return one.conn.closed
 	}
 	return nil
 }
@@ -75,23 +64,26 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //
 //go:noinline
 func (c *conn) putHead(r *http.Request, h *head.Head) {
-	*r = *r.WithContext(&headRequest{r.Context(), c, h})
+	*r = *r.WithContext(&headRequest{r.Context(), h})
 }
 
 // refuse answers a request of HTTP/2 in the handler's stead. net/http holds r until the client has
 // taken the answer.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, as http2.Verdict) {
-	line := head.RequestLine(r)
+	r.Method, r.RequestURI = cut(r.Method), cut(r.RequestURI)
+	line := cut(head.RequestLine(r))
 	r.Header, r.URL, r.Host, r.RequestURI = nil, new(url.URL), "", ""
-	r.Method = strings.Clone(r.Method[:min(len(r.Method), maxLine)])
 	status, why := http.StatusRequestHeaderFieldsTooLarge, "request head "+headTooLarge(s.maxHead)
 	if as == http2.NoMemory {
 		status, why = http.StatusServiceUnavailable, "no memory for another request like this; try again"
 		w.Header().Set("Retry-After", "1")
 	}
 	http.Error(w, why, status)
-	s.options.Refused(Refusal{peerAddr(r.RemoteAddr), []byte(line[:min(len(line), maxLine)]), nil, status, why})
+	s.options.Refused(Refusal{peerAddr(r.RemoteAddr), []byte(line), nil, status, why, as == http2.NoMemory})
 }
+
+// cut returns as much of s as is told of a first line.
+func cut(s string) string { return strings.Clone(s[:min(len(s), maxLine)]) }
 
 // A peerAddr is the address of a peer, as net/http writes it.
 type peerAddr string
@@ -114,8 +106,11 @@ func (c *conn) take(r *http.Request) http2.Request {
 	return http2.Request{Head: c.http1.Take(r)}
 }
 
-// done frees h, whose handler is done.
+// done frees h, whose handler is done. net/http may hold r for longer.
 func (c *conn) done(r *http.Request, h *head.Head) {
+	if one, ok := r.Context().(*headRequest); ok {
+		one.head = nil
+	}
 	if c.http2 != nil && h != nil {
 		c.mu.Lock()
 		c.http2.Done(h, r.Context().Err() != nil)

@@ -211,6 +211,9 @@ func (h *Tracker) Idle() {
 	}
 }
 
+// Pass has all that comes be handed on, and nothing be kept of it: it isn't HTTP any more.
+func (h *Tracker) Pass() { h.lose(lostBody) }
+
 // Close is to be called when nothing more is to come.
 func (h *Tracker) Close() { h.lose(lost) }
 
@@ -223,7 +226,8 @@ func (h *Tracker) Pending() []byte {
 	return h.head.Text
 }
 
-// FirstLine returns the first line of what net/http answers by itself, or most bytes of it, with empty lines that came before it. It is nil where it isn't known.
+// FirstLine returns the first line of what net/http answers by itself, or most bytes of it, with empty
+// lines that came before it. It is nil where it isn't known.
 func (h *Tracker) FirstLine(most int) []byte {
 	if h.head == nil {
 		return nil

@@ -151,13 +151,9 @@ func (h *Tracker) endRequest(last bool) {
 	h.requests.begin(h.stream, cost, Request{Head: kept, As: as, Last: last})
 }
 
-// endTrailers counts the block as the trailers of its stream's request. Trailers that are larger than a
-// head may be end the connection.
+// endTrailers counts the block as the trailers of its stream's request.
 func (h *Tracker) endTrailers() {
-	i := h.requests.find(h.stream)
-	if h.size > h.maxHead {
-		h.end()
-	} else if i >= 0 {
+	if i := h.requests.find(h.stream); i >= 0 {
 		cost, ok := h.observer.Trailers(h.size, h.announced)
 		if h.requests.open[i].cost += cost; !ok {
 			h.end()
