@@ -54,7 +54,7 @@ func TestStalledProfiles(t *testing.T) {
 		},
 		"HTTP/2": func(path string) bool {
 			c, _ := dial()
-			go io.WriteString(c, frame.Preface+wire.FrameOf(wire.SettingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00")+ // no window
+			go io.WriteString(c, frame.Preface+wire.FrameOf(frame.Settings, 0, 0, "\x00\x04\x00\x00\x00\x00")+ // no window
 				wire.FrameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, wire.Block(wire.Indexed(6), wire.LiteralOf(4, path), wire.Indexed(2), wire.LiteralOf(1, "test"))))
 			p := wire.NewHTTP2PeerOn(t, c)
 			return p.Await(1)[1] == "RST_STREAM 2"

@@ -70,8 +70,8 @@ func logRefused(r rawhead.Refusal) {
 	if !glog.V(2) {
 		return
 	}
-	if glog.V(4) {
-		logLines(r.Peer.String(), strings.Lines(string(r.Head)))
+	if glog.V(4) && r.Head != nil {
+		logLines(r.Peer.String(), r.Head)
 	}
 	line := "(first line unknown)"
 	if r.Line != nil {

@@ -99,7 +99,7 @@ func TestBodyWindow(t *testing.T) {
 		c := wire.NewHTTP2Peer(t, "tcp", testServerWithin(t, newHandler("none"), l), nil).Conn
 		io.WriteString(c, wire.HTTP2Start)
 		f := make(frame.Frame, frame.HeaderSize)
-		if _, err := io.ReadFull(c, f); err != nil || f.Kind() != wire.SettingsFrame {
+		if _, err := io.ReadFull(c, f); err != nil || f.Kind() != frame.Settings {
 			t.Fatalf("%q, %v", f, err)
 		}
 		settings := make([]byte, f.Length())
@@ -123,7 +123,7 @@ func TestStalledHTTP2Write(t *testing.T) {
 	for read := range 2 {
 		synctest.Test(t, func(t *testing.T) {
 			client := servePipe(t)
-			io.WriteString(client, frame.Preface+wire.FrameOf(wire.SettingsFrame, 0, 0))
+			io.WriteString(client, frame.Preface+wire.FrameOf(frame.Settings, 0, 0))
 			client.Read(make([]byte, read))
 			time.Sleep(responseTimeout + time.Second)
 			if rest, err := io.ReadAll(client); err != nil || len(rest) > 0 {

@@ -121,7 +121,7 @@ func attacks(path, slow string) []onslaught {
 	window := func(n int) string {
 		var b strings.Builder
 		for i := range n {
-			b.WriteString(wire.FrameOf(wire.WindowFrame, 0, 2*i+1, "\x00\x00\x00\x01"))
+			b.WriteString(wire.FrameOf(frame.WindowUpdate, 0, 2*i+1, "\x00\x00\x00\x01"))
 		}
 		return b.String()
 	}
@@ -155,7 +155,7 @@ func attacks(path, slow string) []onslaught {
 		{name: "idle connections", conns: 10000, sent: wire.Asking(path, "")},
 		{name: "idle connections after a stream", conns: 10000, sent: wire.HTTP2Start + wire.Request(1)},
 		{name: "pings, not read", conns: 600, sent: wire.HTTP2Start, again: strings.Repeat(wire.FrameOf(wire.PingFrame, 0, 0, "12345678"), 500), reads: unread},
-		{name: "window updates of 0, not read", conns: 600, sent: wire.HTTP2Start, again: strings.Repeat(wire.FrameOf(wire.WindowFrame, 0, 1, "\x00\x00\x00\x00"), 500), reads: unread},
+		{name: "window updates of 0, not read", conns: 600, sent: wire.HTTP2Start, again: strings.Repeat(wire.FrameOf(frame.WindowUpdate, 0, 1, "\x00\x00\x00\x00"), 500), reads: unread},
 		{name: "pings after a body", conns: 600, sent: wire.HTTP2NoWindow + upload(4), again: strings.Repeat(wire.FrameOf(wire.PingFrame, 0, 0, "12345678"), 500), reads: unread},
 		{name: "a body, a delay and half a block", conns: 680, sent: wire.HTTP2NoWindow + upload(4) + wire.FrameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 3, wire.Block(wire.Indexed(2), wire.LiteralOf(4, slow), wire.Indexed(6), wire.LiteralOf(1, "localhost"))) +
 			wire.FrameOf(frame.Headers, 0, 5, wire.Block(wire.Literal("x", strings.Repeat("~", 4000)))), reads: unread},

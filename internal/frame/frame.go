@@ -1,6 +1,8 @@
 // Package frame reads and makes the headers of HTTP/2's frames (RFC 9113 section 4.1).
 package frame
 
+import "fmt"
+
 // Preface is what a client begins HTTP/2 with (RFC 9113 section 3.4). net/http goes
 // over to HTTP/2 where the first bytes are these, and nowhere else.
 const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -16,6 +18,9 @@ const (
 	Data         = 0x0
 	Headers      = 0x1
 	Reset        = 0x3
+	Settings     = 0x4
+	GoAway       = 0x7
+	WindowUpdate = 0x8
 	Continuation = 0x9
 
 	EndStream  = 0x1
@@ -23,6 +28,17 @@ const (
 	Padded     = 0x8
 	Priority   = 0x20
 )
+
+// names are those of the types of frames, by number (RFC 9113 section 6).
+var names = []string{"DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE", "CONTINUATION"}
+
+// Name returns what f is called.
+func (f Frame) Name() string {
+	if int(f.Kind()) < len(names) {
+		return names[f.Kind()]
+	}
+	return fmt.Sprintf("a frame of type 0x%02x", f.Kind())
+}
 
 func (f Frame) Length() int { return int(f[0])<<16 | int(f[1])<<8 | int(f[2]) }
 

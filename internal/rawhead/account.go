@@ -2,9 +2,11 @@ package rawhead
 
 import (
 	"fmt"
+	"net/http"
 
 	"golang.org/x/sync/semaphore"
 
+	"httpserver/internal/head"
 	"httpserver/internal/rawhead/http2"
 )
 
@@ -39,13 +41,13 @@ func costOf(size int) int {
 
 // An account is what a connection has acquired. Over HTTP/2 it is the observer of the tracker.
 type account struct {
-	memory   *semaphore.Weighted             // nil: there is always some
-	maxHead  int                             // bytes
-	maxOpen  int                             // requests at once
-	acquired int                             // for the head that comes, or over HTTP/1 is there
-	open     int                             // requests of HTTP/2
-	cost     int                             // what these have acquired
-	failed   func(why string, noMemory bool) // is told that the connection ends
+	memory   *semaphore.Weighted // nil: there is always some
+	maxHead  int                 // bytes
+	maxOpen  int                 // requests at once
+	acquired int                 // for the head that comes, or over HTTP/1 is there
+	open     int                 // requests of HTTP/2
+	cost     int                 // what these have acquired
+	tell     func(Refusal)       // of requests, and connections, that net/http or the account refuses
 }
 
 // resize has the account hold so much for the head that comes. Where there is no memory it reports
@@ -118,6 +120,32 @@ func (a *account) Trailers(size, announced int) (cost int, ok bool) {
 		return 0, false
 	}
 	return a.keep(), true
+}
+
+// failed tells that the connection ends.
+func (a *account) failed(why string, noMemory bool) {
+	a.tell(Refusal{Reason: why, NoMemory: noMemory})
+}
+
+// Refused tells of what net/http refuses.
+func (a *account) Refused(r http2.Refused) {
+	told := Refusal{Status: r.Status, Reason: r.Reason}
+	if r.Status == http.StatusRequestHeaderFieldsTooLarge {
+		told.Reason += ": " + headTooLarge(a.maxHead)
+	}
+	if r.Fields != nil {
+		one, shown := http.Request{Proto: "HTTP/2.0"}, head.Head{Fields: r.Fields}
+		for _, f := range r.Fields {
+			switch { // the first of each
+			case f.Name == ":method" && one.Method == "":
+				one.Method = cut(f.Value)
+			case f.Name == ":path" && one.RequestURI == "":
+				one.RequestURI = cut(f.Value)
+			}
+		}
+		told.Line, told.Head = []byte(cut(head.RequestLine(&one))), shown.Lines(&one)
+	}
+	a.tell(told)
 }
 
 // keep has what is acquired belong to a request.

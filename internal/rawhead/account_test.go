@@ -212,7 +212,7 @@ func TestTrailersCost(t *testing.T) {
 		if ended(h) != ends || acquired() != HeadCopies*size && !ends {
 			t.Errorf("after trailers of %d bytes the connection ends: %v, with %d bytes acquired", size, ended(h), acquired())
 		}
-		h.Sent([]byte(wire.FrameOf(frame.Reset, 0, 1)))
+		h.Sent([]byte(wire.Reset(1)))
 		if acquired() != 0 {
 			t.Errorf("at the end %d bytes are acquired", acquired())
 		}

@@ -62,14 +62,14 @@ func TestHijackedConnection(t *testing.T) {
 			return
 		}
 		defer c.Close()
-		io.CopyN(c, buf, 100_000)
+		io.CopyN(c, buf, 120_000)
 	})}, false)
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	sent := strings.Repeat("GET /\r\n\r\n\x00", 10_000)
+	sent := strings.Repeat("GET /\x00", 20_000)
 	go io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"+sent)
 	if got, _ := io.ReadAll(c); string(got) != sent {
 		t.Errorf("%d of %d bytes come back", len(got), len(sent))

@@ -175,9 +175,11 @@ func (c *conn) handOn(p []byte) (int, error) {
 // Close releases what the connection has acquired.
 func (c *conn) Close() error {
 	c.mu.Lock()
+	if !c.isDone {
+		c.tellUnanswered()
+	}
 	c.isDone = true
 	c.account.resize(0)
-	c.tellUnanswered()
 	c.tracker().Close()
 	c.mu.Unlock()
 	return c.thriftyConn.Close()
@@ -206,6 +208,9 @@ func (c *conn) awaitHTTP2(p []byte) error {
 	after, ok := strings.CutPrefix(c.preface, string(p))
 	switch {
 	case !ok && c.tls != nil:
+		c.mu.Lock()
+		c.tellUnread("TLS agreed on HTTP/2, and this isn't its preface")
+		c.mu.Unlock()
 		c.silent.Store(true) // no answer reaches the client
 		c.Close()
 		return net.ErrClosed

@@ -94,4 +94,9 @@ func TestStatesOfHTTP2(t *testing.T) {
 	if want := []http.ConnState{http.StateActive, http.StateNew, http.StateNew, http.StateActive, http.StateIdle}; !slices.Equal(told, want) {
 		t.Errorf("%v, want %v", told, want)
 	}
+	c = newConn(wire.NewScript(wire.HTTP2Start, wire.Cuts["whole"]), srv)
+	io.ReadFull(c, make([]byte, len(frame.Preface)))
+	if srv.noteState(c, http.StateClosed); told[len(told)-1] != http.StateClosed {
+		t.Errorf("one that is closed before is told as %v", told[len(told)-1])
+	}
 }

@@ -110,8 +110,9 @@ const http2Slack = 10 * head.FieldCost
 
 // account returns that of nc.
 func (s *server) account(nc net.Conn) account {
-	return account{memory: s.options.Memory, maxHead: s.maxHead, maxOpen: s.maxOpen, failed: func(why string, noMemory bool) {
-		s.options.Refused(Refusal{Peer: nc.RemoteAddr(), Reason: why, NoMemory: noMemory})
+	return account{memory: s.options.Memory, maxHead: s.maxHead, maxOpen: s.maxOpen, tell: func(r Refusal) {
+		r.Peer = nc.RemoteAddr()
+		s.options.Refused(r)
 	}}
 }
 

@@ -5,11 +5,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"httpserver/internal/frame"
 	"httpserver/internal/wire"
 )
 
@@ -64,12 +67,25 @@ func TestReasonBehindAnotherRequest(t *testing.T) {
 	}
 }
 
-// A head that doesn't come whole is told of once, with the reason.
+// What doesn't come whole is told of once, with the reason.
 func TestUnfinishedHeads(t *testing.T) {
-	for want, end := range map[string]func(client net.Conn, evict func()){
-		"head not whole within 10s":                     func(net.Conn, func()) { time.Sleep(time.Minute) },
-		"closed to make room before the head was whole": func(_ net.Conn, evict func()) { evict() },
-		"the client closed before the head was whole":   func(client net.Conn, _ func()) { client.Close() },
+	const half, preface = "GET / HTTP/1.1\r\nX-Half: a", "PRI * HTTP/2.0\r\n"
+	late := func(net.Conn, func()) { time.Sleep(time.Minute) }
+	evicted := func(_ net.Conn, evict func()) { evict() }
+	gone := func(client net.Conn, _ func()) { client.Close() }
+	for _, test := range []struct {
+		raw  string
+		end  func(client net.Conn, evict func())
+		want string
+		line string
+	}{
+		{half, late, "head not whole within 10s", "GET / HTTP/1.1"},
+		{half, evicted, "closed to make room before the head was whole", "GET / HTTP/1.1"},
+		{half, gone, "the client closed before the head was whole", "GET / HTTP/1.1"},
+		{preface, late, "head not whole within 10s", "PRI * HTTP/2.0"},
+		{wire.HTTP2Start + wire.FrameOf(frame.Headers, 0, 1), late, "frame or header block not whole within 10s", ""},
+		{wire.HTTP2Start + wire.FrameOf(frame.Headers, 0, 1), gone, "the client closed before the frame or header block was whole", ""},
+		{wire.HTTP2Start + "\x00", evicted, "closed to make room before the frame or header block was whole", ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			time.Sleep(time.Until(longAgo))
@@ -79,18 +95,77 @@ func TestUnfinishedHeads(t *testing.T) {
 			conns <- wire.HalfClosingPipe{Conn: server}
 			var told []Refusal
 			go Serve(newEcho(), conns, Options{
-				Refused: func(r Refusal) { r.Head = []byte(string(r.Head)); told = append(told, r) },
+				Refused: func(r Refusal) { told = append(told, r) },
 				Closed:  func(net.Conn) <-chan struct{} { return closed },
 			})
 			go io.Copy(io.Discard, client)
-			io.WriteString(client, "GET / HTTP/1.1\r\nX-Half: a")
-			end(client, func() { close(closed); server.Close() })
+			io.WriteString(client, test.raw)
+			synctest.Wait()
+			test.end(client, func() { close(closed); server.Close() })
 			client.Close()
 			time.Sleep(time.Minute)
 			synctest.Wait()
-			if len(told) != 1 || !strings.HasSuffix(told[0].Reason, want) || string(told[0].Line) != "GET / HTTP/1.1" || !strings.HasSuffix(string(told[0].Head), "X-Half: a") {
-				t.Errorf("%+v is told, want %q once", told, want)
+			if len(told) != 1 || !strings.HasSuffix(told[0].Reason, test.want) || string(told[0].Line) != test.line || (told[0].Head == nil) != (test.line == "") {
+				t.Errorf("behind %q %+v is told, want %q once", test.raw, told, test.want)
 			}
 		})
+	}
+}
+
+// What net/http refuses over HTTP/2 is told of, with the reason in words.
+func TestReasonsOfHTTP2(t *testing.T) {
+	t.Parallel()
+	srv, told := newEcho(), make(chan Refusal, 99)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Close()
+	go Serve(srv, ln, Options{Refused: func(r Refusal) { told <- r }})
+	block := func(flags byte, fields ...wire.Coded) string {
+		return wire.FrameOf(frame.Headers, frame.EndHeaders|flags, 1, wire.Block(fields...))
+	}
+	asked := slices.Clone(wire.Asked4)
+	with := func(name, value string) string {
+		return block(frame.EndStream, append(asked, wire.Literal(name, value))...)
+	}
+	const line, malformed = "GET /hello HTTP/2.0", "stream 1 reset with PROTOCOL_ERROR: "
+	for _, test := range []struct{ raw, line, want string }{
+		{with("X-Upper", "secret"), line, malformed + `field name "X-Upper" has a letter in upper case`},
+		{with("x@y", "secret"), line, malformed + `field name "x@y" has an invalid character`},
+		{with("x", "secret\x00"), line, malformed + `field "x": its value has an invalid character`},
+		{with(":path", "/secret"), line, malformed + "two pseudo-fields :path"},
+		{with(":status", "secret"), line, malformed + `pseudo-field ":status" isn't one of a request`},
+		{block(frame.EndStream, wire.Literal("x", "1"), wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "/hello")), line, malformed + "pseudo-field :method behind a field"},
+		{block(frame.EndStream, wire.Indexed(2), wire.LiteralOf(4, "/hello")), line, malformed + "no pseudo-field :scheme"},
+		{with("connection", "close"), line, "400 Bad Request: field \"connection\" isn't for HTTP/2"},
+		{with("te", "gzip"), line, "400 Bad Request: field \"te\" isn't for HTTP/2"},
+		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 4)...)...)), "", "431 Request Header Fields Too Large: over 65536 bytes, counting 32 more for each field"},
+		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 5)...)...)), "", "connection ended: a header block of over 131226 bytes"},
+		{block(frame.EndStream, wire.Literal("x", "1")), "", "stream 1 reset with PROTOCOL_ERROR after HEADERS"},
+		{wire.FrameOf(frame.Data, 0, 1, "a"), "", "connection ended with PROTOCOL_ERROR after DATA on stream 1"},
+		{wire.FrameOf(frame.Settings, 0, 0, "a"), "", "connection ended with FRAME_SIZE_ERROR after SETTINGS on stream 0"},
+		{wire.FrameOf(frame.Headers, frame.EndHeaders, 2), "", "connection ended with PROTOCOL_ERROR after HEADERS on stream 2"},
+		{wire.FrameOf(frame.Headers, frame.EndHeaders, 1, "\xff\xff\xff"), "", "connection ended with COMPRESSION_ERROR after HEADERS on stream 1"},
+	} {
+		p := wire.NewHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
+		p.Send(wire.HTTP2Start+test.raw, wire.Cuts["whole"])
+		r := <-told
+		if r.Status != 0 {
+			r.Reason = strconv.Itoa(r.Status) + " " + r.Reason
+		}
+		if r.Reason != test.want || string(r.Line) != test.line || (r.Head == nil) != (test.line == "") {
+			t.Errorf("%.80q: %q %q is told, want %q %q", test.raw, r.Line, r.Reason, test.line, test.want)
+		}
+		p.Conn.Close()
+	}
+	p := wire.NewHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
+	p.Send(wire.HTTP2Start+wire.Request(1), wire.Cuts["whole"])
+	p.Await(1)
+	p.Conn.Close()
+	select {
+	case r := <-told:
+		t.Errorf("%+v is told of a request that is served", r)
+	default:
 	}
 }

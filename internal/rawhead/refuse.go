@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"net/http"
 	"os"
@@ -21,9 +22,9 @@ import (
 // A Refusal is of a request that no handler gets.
 type Refusal struct {
 	Peer   net.Addr
-	Line   []byte // the first line of what came, or 1,000 bytes of it; nil where it isn't known
-	Head   []byte // as much as came of it, its lines ended by LF, while Refused is called; or nil
-	Status int    // of the answer; 0 where there was none
+	Line   []byte           // the first line of what came, or 1,000 bytes of it; nil where it isn't known
+	Head   iter.Seq[string] // the lines of as much as came of it, while Refused is called; or nil
+	Status int              // of the answer; 0 where there was none
 	Reason string
 
 	NoMemory bool // there was none for it
@@ -49,51 +50,68 @@ func (c *conn) tellRefused(answer []byte) {
 	if c.silent.Swap(true) {
 		return
 	}
-	line, head := c.http1.FirstLine(maxLine), c.http1.Pending()
+	line, pending := c.http1.FirstLine(maxLine), c.http1.Pending()
 	if said == http.StatusText(number) || number == http.StatusNotImplemented {
 		why := ""
 		switch {
 		case c.readError != nil:
-			why = c.unfinished()
+			why = c.unfinished("head")
 		case len(line) > 0 && (line[0] == '\r' || line[0] == '\n'):
 			why = "an empty line before the request line"
 		case number == http.StatusExpectationFailed:
 			why = "Expect names what isn't known"
-		case head != nil:
-			why = reasonOf(head)
+		case pending != nil:
+			why = reasonOf(pending)
 		}
 		if why != "" {
 			said += ": " + why
 		}
 	}
-	c.of.options.Refused(Refusal{c.RemoteAddr(), line, head, number, said, number == http.StatusServiceUnavailable})
+	c.account.tell(Refusal{Line: line, Head: linesOf(pending), Status: number, Reason: said, NoMemory: number == http.StatusServiceUnavailable})
 }
 
-// tellUnanswered tells of a head of HTTP/1 that has come in part, if there is one, whose connection is
-// closed without an answer. c.mu is to be held.
+// linesOf returns the lines of text, or nil where there is none.
+func linesOf(text []byte) iter.Seq[string] {
+	if len(text) == 0 {
+		return nil
+	}
+	return func(yield func(string) bool) { strings.Lines(string(text))(yield) }
+}
+
+// tellUnanswered tells of what has come in part, if there is something, and is closed without an answer:
+// a head of HTTP/1, or a header block. c.mu is to be held.
 func (c *conn) tellUnanswered() {
-	if c.http2 != nil || c.handled.Load() || c.silent.Load() {
-		return
-	}
-	if line := c.http1.FirstLine(maxLine); len(line) > 0 && !c.silent.Swap(true) {
-		c.of.options.Refused(Refusal{c.RemoteAddr(), line, c.http1.Pending(), 0, c.unfinished(), false})
+	switch {
+	case c.http2 != nil:
+		if c.http2.Unfinished() != 0 {
+			c.account.tell(Refusal{Reason: c.unfinished("frame or header block")})
+		}
+	case !c.handled.Load():
+		c.tellUnread(c.unfinished("head"))
 	}
 }
 
-// unfinished says why a head isn't whole. c.mu is to be held.
-func (c *conn) unfinished() string {
+// tellUnread tells once of a head of HTTP/1 that is closed without an answer. c.mu is to be held.
+func (c *conn) tellUnread(why string) {
+	if line := c.http1.FirstLine(maxLine); len(line) > 0 && !c.silent.Swap(true) {
+		c.account.tell(Refusal{Line: line, Head: linesOf(c.http1.Pending()), Reason: why})
+	}
+}
+
+// unfinished says why what isn't whole. c.mu is to be held.
+func (c *conn) unfinished(what string) string {
 	select {
 	case <-c.closed:
-		return "closed to make room before the head was whole"
+		return "closed to make room before the " + what + " was whole"
 	default:
 	}
 	switch {
 	case c.readError == nil || errors.Is(c.readError, net.ErrClosed):
-		return "the server closed before the head was whole"
+		return "the server closed before the " + what + " was whole"
 	case errors.Is(c.readError, os.ErrDeadlineExceeded):
-		return fmt.Sprintf("head not whole within %v", c.of.headTimeout)
+		return fmt.Sprintf("%s not whole within %v", what, c.of.headTimeout)
 	default:
-		return "the client closed before the head was whole"
+		return "the client closed before the " + what + " was whole"
 	}
 }
 

@@ -12,13 +12,8 @@ import (
 	"httpserver/internal/head"
 )
 
-// Types of frames that the program needn't know.
-const (
-	SettingsFrame = 0x4
-	goAwayFrame   = 0x7
-	WindowFrame   = 0x8
-	PingFrame     = 0x6
-)
+// PingFrame is a type of frames that the program needn't know.
+const PingFrame = 0x6
 
 // FrameOf returns a frame with payload.
 func FrameOf(kind, flags byte, stream int, payload ...string) string {
@@ -112,10 +107,10 @@ const TooLargeLine = "431 request head over 65536 bytes, counting 32 more for ea
 func Reset(stream int) string { return FrameOf(frame.Reset, 0, stream, "\x00\x00\x00\x08") }
 
 // HTTP2Start is what a client sends first, with settings by which it takes large answers whole.
-var HTTP2Start = frame.Preface + FrameOf(SettingsFrame, 0, 0, "\x00\x04\x7f\xff\xff\xff") + FrameOf(WindowFrame, 0, 0, "\x7f\x00\x00\x00")
+var HTTP2Start = frame.Preface + FrameOf(frame.Settings, 0, 0, "\x00\x04\x7f\xff\xff\xff") + FrameOf(frame.WindowUpdate, 0, 0, "\x7f\x00\x00\x00")
 
 // HTTP2NoWindow is what one sends first who takes no content.
-var HTTP2NoWindow = frame.Preface + FrameOf(SettingsFrame, 0, 0, "\x00\x04\x00\x00\x00\x00")
+var HTTP2NoWindow = frame.Preface + FrameOf(frame.Settings, 0, 0, "\x00\x04\x00\x00\x00\x00")
 
 // manyStreams returns n requests, and what they get.
 func ManyStreams(n int) (raw string, want map[int]string) {

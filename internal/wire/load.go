@@ -149,7 +149,7 @@ func (c *http2Conn) await(n int) error {
 			return err
 		}
 		switch f := frame.Frame(b); f.Kind() {
-		case frame.Reset, goAwayFrame:
+		case frame.Reset, frame.GoAway:
 			return fmt.Errorf("frame of type %d", f.Kind())
 		case frame.Data:
 			if f.Has(frame.EndStream) {

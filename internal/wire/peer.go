@@ -86,10 +86,10 @@ func (p *HTTP2Peer) Await(streams ...int) map[int]string {
 			if !p.ended[id] { // else what is left of its body isn't wanted (RFC 9113 section 8.1)
 				p.Answers[id] = fmt.Sprintf("RST_STREAM %d", payload[3])
 			}
-		case goAwayFrame:
+		case frame.GoAway:
 			p.Answers[0] = fmt.Sprintf("GOAWAY %d %s", payload[7], payload[8:])
 		}
-		p.ended[id] = p.ended[id] || f.Kind() == frame.Reset || f.Kind() == goAwayFrame ||
+		p.ended[id] = p.ended[id] || f.Kind() == frame.Reset || f.Kind() == frame.GoAway ||
 			f.Has(frame.EndStream) && (f.Kind() == frame.Headers || f.Kind() == frame.Data)
 	}
 	return p.Answers

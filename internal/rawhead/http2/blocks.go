@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
@@ -39,8 +40,10 @@ func (h *Tracker) decode() bool {
 			h.block = append(h.block, fragment...)
 			fragment = h.block
 		}
-		if len(fragment) > 2*(h.maxHead+MarkerSize) { // net/http goes on if they hold no fields
-			return false
+		if most := 2 * (h.maxHead + MarkerSize); len(fragment) > most { // net/http goes on if they hold no fields
+			h.observer.Refused(Refused{Reason: fmt.Sprintf("connection ended: a header block of over %d bytes", most)})
+			h.end()
+			return true
 		}
 	}
 	if !h.frame.Has(frame.EndHeaders) {

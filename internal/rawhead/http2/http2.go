@@ -21,10 +21,11 @@ import (
 // else it hands on as it came. What net/http refuses, net/http gets; after a frame that ends the
 // connection nothing is kept.
 type Tracker struct {
-	frame   frame.Frame // being gathered
-	out     frame.Frame // gathered, to be handed on
-	whole   int         // how many frames, or blocks of several, have been
-	passing int         // bytes of a frame that is not gathered, to be handed on as they come
+	frame   frame.Frame            // being gathered
+	out     frame.Frame            // gathered, to be handed on
+	whole   int                    // how many frames, or blocks of several, have been
+	passing int                    // bytes of a frame that is not gathered, to be handed on as they come
+	last    [frame.HeaderSize]byte // of the frame that has begun to be handed on last
 
 	decoder   *hpack.Decoder
 	stream    int           // whose block has begun and not ended, or 0
@@ -44,7 +45,7 @@ type Tracker struct {
 	observer Observer
 }
 
-// An Observer says what there is memory for. Sizes are in bytes, as heads are counted; announced
+// An Observer says what there is memory for, and is told of what net/http refuses. Sizes are in bytes, as heads are counted; announced
 // are those of fields Trailer.
 type Observer interface {
 	// Block is told that a header block will have up to size bytes with the frame that has begun,
@@ -61,6 +62,9 @@ type Observer interface {
 
 	// Ended is told of the end of a request, which cost so much.
 	Ended(cost int)
+
+	// Refused is told of what net/http refuses. r is to be used until it returns.
+	Refused(r Refused)
 }
 
 // A Verdict is what becomes of a request.
@@ -157,12 +161,13 @@ func (h *Tracker) gather(p []byte) (n int) {
 
 // end ends the connection before the frame.
 func (h *Tracker) end() {
-	h.frame = nil
+	h.frame, h.stream = nil, 0
 	h.stop()
 }
 
 // handOn has the frame handed on. Its memory is used again for the next, unless it is large.
 func (h *Tracker) handOn() {
+	copy(h.last[:], h.frame)
 	if h.stream == 0 {
 		h.whole++
 	}
@@ -180,6 +185,7 @@ const maxKeptFrame = 1 << 10
 func (h *Tracker) lose() {
 	h.passing = frame.HeaderSize + h.frame.Length() - len(h.frame)
 	h.handOn()
+	h.stream = 0
 	h.stop()
 }
 
@@ -189,8 +195,8 @@ func (h *Tracker) stop() {
 	h.observer.Block(0)
 }
 
-// Unfinished returns 0 where no header block, or header of a frame, has begun and not ended, or else a
-// number that differs from block to block.
+// Unfinished returns 0 where no header block, or header of a frame, has begun and not ended, or where
+// the tracker has the connection end. Else it returns a number that differs from block to block.
 func (h *Tracker) Unfinished() int {
 	if h.stream == 0 && len(h.frame) == 0 {
 		return 0
@@ -226,7 +232,7 @@ func (h *Tracker) Done(one *head.Head, gone bool) { h.requests.done(one, gone) }
 
 // Sent notes p, which is sent to the client next, and returns how many requests are open.
 func (h *Tracker) Sent(p []byte) (open int) {
-	h.requests.follow(p)
+	h.requests.follow(p, h.last[:])
 	return len(h.requests.open)
 }
 

@@ -21,9 +21,9 @@ type requests struct {
 	open     []openRequest
 	last     uint64 // number of a marker
 
-	header [frame.HeaderSize]byte // of the frame that is being sent
-	sent   int                    // bytes of it that have been
-	rest   int                    // bytes yet to be sent behind it
+	begun [frame.HeaderSize + 8]byte // the first bytes of the frame that is being sent
+	sent  int                        // how many of them have been
+	rest  int                        // bytes yet to be sent behind them
 }
 
 type openRequest struct {
@@ -137,22 +137,53 @@ func (rs *requests) find(stream int) int {
 }
 
 // follow notes p, which net/http sends next. A frame in it that ends a stream ends the stream's request.
-func (rs *requests) follow(p []byte) {
+// last is the frame that net/http has read last.
+func (rs *requests) follow(p []byte, last frame.Frame) {
 	for len(p) > 0 {
 		if rs.rest > 0 {
 			n := min(rs.rest, len(p))
 			rs.rest, p = rs.rest-n, p[n:]
 			continue
 		}
-		n := copy(rs.header[rs.sent:], p)
+		n := copy(rs.begun[rs.sent:rs.looked()], p)
 		rs.sent, p = rs.sent+n, p[n:]
-		if f := frame.Frame(rs.header[:]); rs.sent == frame.HeaderSize {
-			if f.Ends() {
-				if i := rs.find(f.Stream()); i >= 0 {
-					rs.end(i)
-				}
+		if rs.sent == rs.looked() {
+			f := frame.Frame(rs.begun[:rs.sent])
+			rs.rest, rs.sent = frame.HeaderSize+f.Length()-rs.sent, 0
+			if f.Ends() || f.Kind() == frame.GoAway {
+				rs.ended(f, last)
 			}
-			rs.rest, rs.sent = f.Length(), 0
 		}
+	}
+}
+
+// looked returns how many bytes are looked at of the frame that is being sent.
+func (rs *requests) looked() int {
+	if rs.sent >= frame.HeaderSize {
+		switch frame.Frame(rs.begun[:]).Kind() {
+		case frame.Reset:
+			return frame.HeaderSize + 4
+		case frame.GoAway:
+			return frame.HeaderSize + 8
+		}
+	}
+	return frame.HeaderSize
+}
+
+// ended notes f, which ends a stream or the connection.
+func (rs *requests) ended(f, last frame.Frame) {
+	i := -1
+	var one *openRequest
+	if f.Kind() != frame.GoAway {
+		i = rs.find(f.Stream())
+	}
+	if i >= 0 {
+		one = &rs.open[i]
+	}
+	if r, ok := refusal(f, one, last); ok {
+		rs.observer.Refused(r)
+	}
+	if i >= 0 {
+		rs.end(i)
 	}
 }

@@ -49,3 +49,5 @@ func (free) Request(_, _ int) (int, Verdict) { return 0, Taken }
 func (free) Trailers(_, _ int) (int, bool) { return 0, true }
 
 func (free) Ended(int) {}
+
+func (free) Refused(Refused) {}

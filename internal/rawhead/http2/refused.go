@@ -1,0 +1,115 @@
+package http2
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"httpserver/internal/frame"
+	"httpserver/internal/head"
+)
+
+// This file holds why net/http refuses a request of HTTP/2, or ends a connection. It says so by a
+// number in a frame. The words are ours, by the rules of RFC 9113.
+
+// A Refused is what net/http refused: a request, a stream without one, or all the connection.
+type Refused struct {
+	Fields []head.Field // of the request; nil where they aren't known
+	Status int          // of net/http's own answer; 0 where a frame refused it
+	Reason string
+}
+
+// errorCodes are the names of RFC 9113 section 7, by number.
+var errorCodes = []string{"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED",
+	"FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED"}
+
+// What an error code of a frame that the server sends means here.
+const (
+	noError      = 0
+	streamClosed = 5
+)
+
+// errorCode returns the error code at the end of f, a RST_STREAM or the beginning of a GOAWAY.
+func errorCode(f frame.Frame) int { return int(binary.BigEndian.Uint32(f[len(f)-4:])) }
+
+// nameOf returns the name of an error code.
+func nameOf(code int) string {
+	if code < len(errorCodes) {
+		return errorCodes[code]
+	}
+	return fmt.Sprintf("error 0x%x", code)
+}
+
+// refusal returns what f, which net/http sends, refuses, if it does: one is the request that it ends, or
+// nil. last is the frame that net/http has read last.
+func refusal(f frame.Frame, one *openRequest, last frame.Frame) (r Refused, ok bool) {
+	switch kind := f.Kind(); {
+	case kind == frame.GoAway && errorCode(f) != noError:
+		r.Reason = fmt.Sprintf("connection ended with %s after %s on stream %d", nameOf(errorCode(f)), last.Name(), last.Stream())
+		return r, true
+	case kind == frame.Reset && one == nil && errorCode(f) != noError && errorCode(f) != streamClosed: // a client may get that which still sends
+		r.Reason = fmt.Sprintf("stream %d reset with %s after %s", f.Stream(), nameOf(errorCode(f)), last.Name())
+		return r, true
+	case one == nil || one.taken || !f.Ends():
+		return r, false
+	}
+	why := ""
+	if one.As == Taken {
+		r.Fields = one.Head.Fields
+		why = malformed(r.Fields)
+	}
+	switch {
+	case f.Kind() == frame.Reset:
+		r.Reason = fmt.Sprintf("stream %d reset with %s", f.Stream(), nameOf(errorCode(f)))
+	case one.As == TooLarge:
+		r.Status = http.StatusRequestHeaderFieldsTooLarge
+	default:
+		r.Status = http.StatusBadRequest
+	}
+	if r.Status != 0 {
+		r.Reason = http.StatusText(r.Status)
+	}
+	if why != "" {
+		r.Reason += ": " + why
+	}
+	return r, true
+}
+
+// Fields that are about a connection of HTTP/1 (RFC 9113 section 8.2.2).
+var ofConnection = []string{"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+
+// malformed says what is wrong with fields, of a request, by RFC 9113 section 8, or returns "". It says
+// no value.
+func malformed(fields []head.Field) string {
+	seen := map[string]bool{}
+	for i, f := range fields {
+		name, pseudo := strings.CutPrefix(f.Name, ":")
+		switch {
+		case pseudo && !slices.Contains([]string{"method", "path", "scheme", "authority", "protocol"}, name):
+			return fmt.Sprintf("pseudo-field %.60q isn't one of a request", f.Name)
+		case pseudo && seen[name]:
+			return "two pseudo-fields " + f.Name
+		case pseudo && i > 0 && !strings.HasPrefix(fields[i-1].Name, ":"):
+			return "pseudo-field " + f.Name + " behind a field"
+		case pseudo:
+			seen[name] = true
+		case name != strings.ToLower(name):
+			return fmt.Sprintf("field name %.60q has a letter in upper case", name)
+		case !head.IsToken(name):
+			return fmt.Sprintf("field name %.60q has an invalid character", name)
+		case slices.Contains(ofConnection, name), name == "te" && f.Value != "trailers":
+			return fmt.Sprintf("field %q isn't for HTTP/2", name)
+		}
+		if strings.ContainsFunc(f.Value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+			return fmt.Sprintf("field %.60q: its value has an invalid character", f.Name)
+		}
+	}
+	for _, name := range []string{"method", "path", "scheme"} {
+		if !seen[name] {
+			return "no pseudo-field :" + name
+		}
+	}
+	return ""
+}
