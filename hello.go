@@ -13,6 +13,7 @@ import (
 	"httpserver/internal/certs"
 	"httpserver/internal/head"
 	"httpserver/internal/overload"
+	"httpserver/internal/rawhead"
 )
 
 // This file holds /hello.
@@ -61,6 +62,10 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	header["Remote-Addr"] = []string{r.RemoteAddr}
 	header["Served-By"] = h.hostname
 	header["X-Content-Type-Options"] = noSniff
+	var trailers []byte
+	if r.ContentLength != 0 {
+		trailers = rawhead.Trailers(r)
+	}
 	switch shown := rec.head.OrView(r); {
 	case err != nil:
 		rec.begin(status, textType, 0)
@@ -73,7 +78,17 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 					j.WriteString(`,"tls":`)
 					certs.WriteTLS(j, r.TLS)
 				}
+				rawhead.WriteHTTP2(j, `,"http2":`, r)
+				if trailers != nil {
+					j.WriteString(`,"trailers":`)
+					j.Fields(head.FieldsOf(string(trailers)))
+				}
 			})
+		}
+	case trailers != nil:
+		if rec.begin(status, textType, shown.TextLen(r)+len("\n")+len(trailers)) {
+			shown.WriteText(rec, r)
+			rec.Write(append([]byte("\n"), trailers...))
 		}
 	case rec.begin(status, textType, shown.TextLen(r)):
 		shown.WriteText(rec, r)

@@ -100,6 +100,31 @@ func TestDropCopies(t *testing.T) {
 	}
 }
 
+// Trailers come behind an empty line, or in JSON, and what a client of HTTP/2 announces in JSON.
+func TestHelloBeyondTheHead(t *testing.T) {
+	addr := testServer(t, newHandler("local"))
+	const head, behind = "PUT /hello?format=%s HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n", "x-B: 1\nX-b:2\n"
+	for format, want := range map[string]string{
+		"text": fmt.Sprintf(head, "text") + "\n" + behind,
+		"json": `,"trailers":[["x-B","1"],["X-b","2"]]}` + "\n",
+	} {
+		res, body, _ := wire.RoundTrip(t, addr, "PUT", strings.ReplaceAll(fmt.Sprintf(head, format)+"\n0\n"+behind+"\n", "\n", "\r\n"))
+		if !strings.HasSuffix(body, want) || format == "text" && body != want || res.StatusCode != 200 {
+			t.Errorf("%s, want %s", body, want)
+		}
+	}
+	long := strings.Repeat("a", maxCounted)
+	res, body, _ := wire.RoundTrip(t, addr, "PUT", "PUT /hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: "+long+"\r\n\r\n")
+	if !strings.HasSuffix(body, "\n\nx: "+long+"\n") || res.ContentLength != int64(len(body)) {
+		t.Errorf("long trailers: Content-Length %d of %d bytes", res.ContentLength, len(body))
+	}
+	p := wire.NewHTTP2Peer(t, "tcp", addr, nil)
+	p.Send(wire.HTTP2Start+wire.Request(1, wire.Literal("accept", "application/json")), wire.Cuts["whole"])
+	if got, want := p.Await(1)[1], `,"http2":{"settings":[["INITIAL_WINDOW_SIZE",2147483647]],"windowUpdate":2130706432,"streamId":1}}`+"\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // Every response of /hello says what it is, how long, who answered and whom.
 func TestHelloFields(t *testing.T) {
 	t.Parallel()

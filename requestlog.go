@@ -61,8 +61,8 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
 	peer, line, agent := r.RemoteAddr, logging.Quote(logging.MaskRequestLine(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
-	status, bytes, took := rec.status, rec.bytes, time.Since(start).Microseconds()
-	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %dµs %s", peer, line, status, bytes, took, agent) })
+	status, bytes, took := rec.status, rec.bytes, time.Since(start).Round(time.Microsecond)
+	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %v %s", peer, line, status, bytes, took, agent) })
 }
 
 // logRefused logs a request that no handler got.

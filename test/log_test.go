@@ -81,7 +81,7 @@ func TestLoggedStatus(t *testing.T) {
 		line, _, _ := strings.Cut(test.request, "\r\n")
 		method, _, _ := strings.Cut(line, " ")
 		_, _, peer := wire.RoundTrip(t, p.addr, method, test.request+"\r\nHost: other\r\n\r\n")
-		p.waitLog(`requestlog\.go:\d+\] ` + peer + ` ` + regexp.QuoteMeta(`"`+line+`" `) + test.logged + ` \d+µs ""\n`)
+		p.waitLog(`requestlog\.go:\d+\] ` + peer + ` ` + regexp.QuoteMeta(`"`+line+`" `) + test.logged + ` [\d.]+(µs|ms|s) ""\n`)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestHeadTooLargeHTTP2(t *testing.T) {
 			if text := "431 " + string(body); res.StatusCode != status || (text == wire.TooLargeLine) != (status == 431) || res.Header.Get("Retry-After") != "" {
 				t.Errorf("%s, a field of %d bytes: %s %v, %.100q", scheme, length, res.Status, res.Header, body)
 			}
-			told := fmt.Sprintf(`200 %d \d+µs "test"`, len(body))
+			told := fmt.Sprintf(`200 %d [\d.]+(µs|ms|s) "test"`, len(body))
 			if status == 431 {
 				told = "431 refused: request head over 65536 bytes, counting 32 more for each field; -maxhead says how large"
 			}

@@ -39,14 +39,8 @@ func (h *Head) WriteJSON(w io.Writer, r *http.Request, more func(j JSON)) {
 		j.WriteByte(']')
 	}
 
-	j.WriteString(`},"rawHeaders":[`)
-	separator := ""
-	for _, f := range raw {
-		j.WriteString(separator)
-		j.Strings([]string{f.Name, f.Value})
-		separator = ","
-	}
-	j.WriteByte(']')
+	j.WriteString(`},"rawHeaders":`)
+	j.Fields(raw)
 	more(j)
 	j.WriteString("}\n")
 	freeWriter(j.Writer)
@@ -82,6 +76,11 @@ func (h *Head) all() []Field {
 		return h.Fields
 	}
 	_, text, _ := strings.Cut(string(h.Text), "\n")
+	return FieldsOf(text)
+}
+
+// FieldsOf returns the fields of text: field lines, each ended by LF.
+func FieldsOf(text string) []Field {
 	fields := make([]Field, 0, strings.Count(text, "\n"))
 	for line := range strings.Lines(unfold(text)) {
 		name, value, _ := strings.Cut(line, ":")

@@ -36,6 +36,18 @@ func (j JSON) Strings(values []string) {
 	j.WriteByte(']')
 }
 
+// Fields writes an array of names and values.
+func (j JSON) Fields(fields []Field) {
+	j.WriteByte('[')
+	for i, f := range fields {
+		if i > 0 {
+			j.WriteByte(',')
+		}
+		j.Strings([]string{f.Name, f.Value})
+	}
+	j.WriteByte(']')
+}
+
 // string writes s, read as ISO-8859-1 if it isn't UTF-8.
 func (j JSON) string(s string) {
 	latin1 := !utf8.ValidString(s)

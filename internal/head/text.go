@@ -19,7 +19,7 @@ func (h *Head) Lines(r *http.Request) iter.Seq[string] {
 			return
 		}
 		for _, f := range h.Fields {
-			if !yield(string(f.appendTo(nil))) {
+			if !yield(string(f.AppendTo(nil))) {
 				return
 			}
 		}
@@ -47,11 +47,12 @@ func (h *Head) WriteText(w io.Writer, r *http.Request) {
 	bw := newWriter(w)
 	bw.WriteString(RequestLine(r) + "\n")
 	for _, f := range h.Fields {
-		bw.Write(f.appendTo(bw.AvailableBuffer()))
+		bw.Write(f.AppendTo(bw.AvailableBuffer()))
 	}
 	freeWriter(bw)
 }
 
-func (f Field) appendTo(b []byte) []byte {
+// AppendTo appends the field line of f to b, ended by LF.
+func (f Field) AppendTo(b []byte) []byte {
 	return append(append(append(append(b, f.Name...), ": "...), f.Value...), '\n')
 }

@@ -15,7 +15,8 @@ import (
 // A headRequest is the context of one, with its head.
 type headRequest struct {
 	context.Context
-	head *head.Head // or nil
+	head   *head.Head // or nil
+	stream int        // of HTTP/2
 }
 
 type requestKey struct{}
@@ -55,16 +56,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, one.As)
 		return
 	}
-	c.putHead(r, one.Head)
+	putHead(r, one)
 	s.handler.ServeHTTP(w, r)
 }
 
-// putHead has Of(r) return h. It isn't inlined, for its copy of the request not to be on the stack while
+// putHead has Of(r) return the head of one. It isn't inlined, for its copy of the request not to be on the stack while
 // the handler runs: over HTTP/2 that stack would grow, for 40,000 instructions.
 //
 //go:noinline
-func (c *conn) putHead(r *http.Request, h *head.Head) {
-	*r = *r.WithContext(&headRequest{r.Context(), h})
+func putHead(r *http.Request, one http2.Request) {
+	*r = *r.WithContext(&headRequest{r.Context(), one.Head, one.Stream})
 }
 
 // refuse answers a request of HTTP/2 in the handler's stead. net/http holds r until the client has

@@ -13,6 +13,8 @@ type chunks struct {
 	size uint64    // of the chunk, or what is left of it
 	next chunkLine // after the chunk
 	line []byte    // as much of it as has come
+
+	trailers []byte // field lines, each ended by LF
 }
 
 // A chunkLine is a line of a chunked body.
@@ -24,8 +26,8 @@ const (
 	trailerLine           // or the empty line that ends the body
 )
 
-// maxChunkLine is the longest line that is followed, in bytes with its CRLF: what
-// net/http's buffer holds.
+// maxChunkLine is the longest line that is followed, in bytes with its CRLF, and the most of trailers:
+// what net/http's buffer holds.
 const maxChunkLine = 4096
 
 // follow returns how much of p is followed, which is all of it, unless the body ended
@@ -59,6 +61,10 @@ func (c *chunks) follow(p []byte) (n int, ended, odd bool) {
 			c.next = sizeLine
 		case c.next == trailerLine && len(line) == 0:
 			return n, true, false
+		case c.next == trailerLine:
+			if c.trailers = append(append(c.trailers, line...), '\n'); len(c.trailers) > maxChunkLine {
+				return n, false, true
+			}
 		case c.next == sizeLine:
 			size, _, _ := bytes.Cut(bytes.TrimRight(line, " \t"), []byte(";"))
 			var err error

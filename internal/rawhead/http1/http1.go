@@ -16,16 +16,17 @@ import (
 // strictly by the RFC, it may end elsewhere for net/http. Then no head is kept for the rest of the
 // connection: the next ones are only counted.
 type Tracker struct {
-	phase  phase
-	empty  []byte     // lines before the head, for FirstLine
-	head   *head.Head // in inHead and headRead; nil before its first byte
-	ahead  []byte     // in headRead: what net/http has read of what follows, for Take
-	count  int        // of the head's size, as HeadSize counts
-	left   int64      // in inBody: bytes to its end
-	chunks chunks     // in inChunked
-	blank  bool       // in lost: no byte but CR came since the last LF
-	ended  bool       // in lost: a head may have ended with the last byte
-	before int        // in lost: count of that head, which a byte read ahead follows
+	phase    phase
+	empty    []byte     // lines before the head, for FirstLine
+	head     *head.Head // in inHead and headRead; nil before its first byte
+	ahead    []byte     // in headRead: what net/http has read of what follows, for Take
+	count    int        // of the head's size, as HeadSize counts
+	left     int64      // in inBody: bytes to its end
+	chunks   chunks     // in inChunked
+	trailers []byte     // of the request that was taken last, once its body has ended
+	blank    bool       // in lost: no byte but CR came since the last LF
+	ended    bool       // in lost: a head may have ended with the last byte
+	before   int        // in lost: count of that head, which a byte read ahead follows
 }
 
 // A phase says what the next byte of a connection belongs to.
@@ -78,6 +79,7 @@ func (h *Tracker) follow(p []byte) (n int) {
 			in, ended, odd := h.chunks.follow(p[n:])
 			n += in
 			if ended {
+				h.trailers = h.chunks.trailers
 				h.phase, h.chunks = inHead, chunks{}
 				return n
 			} else if odd {
@@ -173,7 +175,7 @@ func (h *Tracker) Take(r *http.Request) *head.Head {
 		return nil
 	}
 	taken := h.head
-	h.head, h.empty, h.count = nil, h.empty[:0], 0
+	h.head, h.empty, h.count, h.trailers = nil, h.empty[:0], 0, nil
 	switch {
 	case r.ContentLength > 0:
 		h.phase, h.left = inBody, r.ContentLength
@@ -192,6 +194,10 @@ func (h *Tracker) Take(r *http.Request) *head.Head {
 	}
 	return taken
 }
+
+// Trailers returns the field lines behind the body of the request that was taken last, each ended by LF. It
+// is nil where there are none, or where they aren't known, or the body has not been handed on whole.
+func (h *Tracker) Trailers() []byte { return h.trailers }
 
 // isOf reports whether text, of a head, begins with the request line of r.
 func isOf(text []byte, r *http.Request) bool {

@@ -88,7 +88,7 @@ var indexedMethod = []byte{0x82}
 
 // begin begins a block.
 func (h *Tracker) begin() {
-	h.size, h.announced, h.request = 0, 0, false
+	h.size, h.names, h.request = 0, 0, false
 	h.fields = fieldBuffers.Get().(*[]head.Field)
 	h.decoder.SetEmitEnabled(true)
 }
@@ -110,7 +110,7 @@ func (h *Tracker) freeFields() {
 func (h *Tracker) keep(f hpack.HeaderField) {
 	h.request = h.request || f.IsPseudo()
 	if f.Name == "trailer" {
-		h.announced += len(f.Value)
+		h.names += len(f.Value)
 	}
 	if h.size += int(f.Size()); h.size <= h.maxHead {
 		*h.fields = append(*h.fields, head.Field{Name: f.Name, Value: f.Value})
@@ -139,7 +139,7 @@ func (h *Tracker) endBlock(padding, size int) {
 
 // endRequest begins the request of the block. With last it is to be its connection's last.
 func (h *Tracker) endRequest(last bool) {
-	cost, as := h.observer.Request(h.size, h.announced)
+	cost, as := h.observer.Request(h.size, h.names)
 	if as == Fatal {
 		h.end()
 		return
@@ -151,15 +151,24 @@ func (h *Tracker) endRequest(last bool) {
 	case as == Taken:
 		kept.Fields = append(kept.Fields, *h.fields...)
 	}
-	h.requests.begin(h.stream, cost, Request{Head: kept, As: as, Last: last})
+	h.requests.begin(cost, Request{Head: kept, As: as, Last: last, Stream: h.stream})
 }
 
-// endTrailers counts the block as the trailers of its stream's request.
+// endTrailers counts the block as the trailers of its stream's request, and keeps them.
 func (h *Tracker) endTrailers() {
-	if i := h.requests.find(h.stream); i >= 0 {
-		cost, ok := h.observer.Trailers(h.size, h.announced)
-		if h.requests.open[i].cost += cost; !ok {
-			h.end()
+	i := h.requests.find(h.stream)
+	if i < 0 {
+		return
+	}
+	one := &h.requests.open[i]
+	cost, ok := h.observer.Trailers(h.size, h.names)
+	one.cost += cost
+	switch {
+	case !ok:
+		h.end()
+	case one.trailers == nil && !slices.ContainsFunc(*h.fields, func(f head.Field) bool { return malformedField(f) != "" }): // else net/http refuses them
+		for _, f := range *h.fields {
+			one.trailers = f.AppendTo(one.trailers)
 		}
 	}
 }

@@ -27,22 +27,23 @@ type Tracker struct {
 	passing int                    // bytes of a frame that is not gathered, to be handed on as they come
 	last    [frame.HeaderSize]byte // of the frame that has begun to be handed on last
 
-	decoder   *hpack.Decoder
-	stream    int           // whose block has begun and not ended, or 0
-	skipped   bool          // the block isn't decoded
-	block     []byte        // as much as has come, where it ends in a later frame
-	request   bool          // the block has pseudo-fields, as requests do
-	fields    *[]head.Field // of the block, unless they are too many
-	size      int           // of its fields
-	announced int           // bytes of its fields Trailer
-	decoded   int           // bytes of fields, since others ran
+	decoder *hpack.Decoder
+	stream  int           // whose block has begun and not ended, or 0
+	skipped bool          // the block isn't decoded
+	block   []byte        // as much as has come, where it ends in a later frame
+	request bool          // the block has pseudo-fields, as requests do
+	fields  *[]head.Field // of the block, unless they are too many
+	size    int           // of its fields
+	names   int           // bytes of its fields Trailer
+	decoded int           // bytes of fields, since others ran
 
 	maxHead   int  // bytes, each field counted head.FieldCost longer than it is
 	lastBlock bool // a request whose block is over maxFrame is its connection's last
 	ended     bool // net/http gets no more than what is to be handed on
 
-	requests requests // that are open
-	observer Observer
+	announced Announced // by the client
+	requests  requests  // that are open
+	observer  Observer
 }
 
 // An Observer says what there is memory for, and is told of what net/http refuses. Sizes are in bytes, as heads are counted; announced
@@ -111,6 +112,7 @@ func (h *Tracker) Feed(dst, src []byte) (nDst, nSrc int, err error) {
 		case h.passing > 0:
 			n := copy(dst[nDst:], src[nSrc:nSrc+min(h.passing, len(src)-nSrc)])
 			h.passing -= n
+			h.announced.add(dst[nDst : nDst+n])
 			nDst += n
 			nSrc += n
 		case h.ended:
@@ -140,6 +142,7 @@ func (h *Tracker) gather(p []byte) (n int) {
 			return n
 		case kind != frame.Headers && kind != frame.Continuation:
 			h.passing = h.frame.Length()
+			h.announced.begin(h.frame)
 			h.handOn()
 			return n
 		case !h.observer.Block(len(h.block) + h.frame.Length()):
@@ -229,6 +232,12 @@ func (h *Tracker) Take(r *http.Request) Request { return h.requests.take(r) }
 // Done notes that the handler of the request with this head is done. Where the client is gone, no frame
 // ends the stream.
 func (h *Tracker) Done(one *head.Head, gone bool) { h.requests.done(one, gone) }
+
+// Trailers returns the trailers of the request with this head: field lines, each ended by LF, or nil.
+func (h *Tracker) Trailers(one *head.Head) []byte { return h.requests.trailers(one) }
+
+// Announced returns what the client has announced of itself.
+func (h *Tracker) Announced() Announced { return h.announced }
 
 // Sent notes p, which is sent to the client next, and returns how many requests are open.
 func (h *Tracker) Sent(p []byte) (open int) {

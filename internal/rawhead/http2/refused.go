@@ -87,24 +87,21 @@ func malformed(fields []head.Field) string {
 	for i, f := range fields {
 		name, pseudo := strings.CutPrefix(f.Name, ":")
 		switch {
-		case pseudo && !slices.Contains([]string{"method", "path", "scheme", "authority", "protocol"}, name):
+		case !pseudo:
+			if why := malformedField(f); why != "" {
+				return why
+			}
+			continue
+		case !slices.Contains([]string{"method", "path", "scheme", "authority", "protocol"}, name):
 			return fmt.Sprintf("pseudo-field %.60q isn't one of a request", f.Name)
-		case pseudo && seen[name]:
+		case seen[name]:
 			return "two pseudo-fields " + f.Name
-		case pseudo && i > 0 && !strings.HasPrefix(fields[i-1].Name, ":"):
+		case i > 0 && !strings.HasPrefix(fields[i-1].Name, ":"):
 			return "pseudo-field " + f.Name + " behind a field"
-		case pseudo:
-			seen[name] = true
-		case name != strings.ToLower(name):
-			return fmt.Sprintf("field name %.60q has a letter in upper case", name)
-		case !head.IsToken(name):
-			return fmt.Sprintf("field name %.60q has an invalid character", name)
-		case slices.Contains(ofConnection, name), name == "te" && f.Value != "trailers":
-			return fmt.Sprintf("field %q isn't for HTTP/2", name)
+		case hasControl(f.Value):
+			return "pseudo-field " + f.Name + ": its value has an invalid character"
 		}
-		if strings.ContainsFunc(f.Value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
-			return fmt.Sprintf("field %.60q: its value has an invalid character", f.Name)
-		}
+		seen[name] = true
 	}
 	for _, name := range []string{"method", "path", "scheme"} {
 		if !seen[name] {
@@ -112,4 +109,24 @@ func malformed(fields []head.Field) string {
 		}
 	}
 	return ""
+}
+
+// malformedField says what is wrong with f, which is no pseudo-field, or returns "".
+func malformedField(f head.Field) string {
+	switch {
+	case f.Name != strings.ToLower(f.Name):
+		return fmt.Sprintf("field name %.60q has a letter in upper case", f.Name)
+	case !head.IsToken(f.Name):
+		return fmt.Sprintf("field name %.60q has an invalid character", f.Name)
+	case slices.Contains(ofConnection, f.Name), f.Name == "te" && f.Value != "trailers":
+		return fmt.Sprintf("field %q isn't for HTTP/2", f.Name)
+	case hasControl(f.Value):
+		return fmt.Sprintf("field %.60q: its value has an invalid character", f.Name)
+	}
+	return ""
+}
+
+// hasControl reports whether value has a control character, other than HTAB.
+func hasControl(value string) bool {
+	return strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f })
 }

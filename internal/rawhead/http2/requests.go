@@ -28,17 +28,18 @@ type requests struct {
 
 type openRequest struct {
 	Request
-	stream int
-	marker uint64
-	taken  bool // by its handler
-	cost   int  // as the observer said
+	marker   uint64
+	taken    bool   // by its handler
+	cost     int    // as the observer said
+	trailers []byte // field lines, each ended by LF
 }
 
 // A Request is what a handler gets to know of its request.
 type Request struct {
-	Head *head.Head // as it arrived; nil where that isn't known, or once the handler is done
-	As   Verdict
-	Last bool // of its connection
+	Head   *head.Head // as it arrived; nil where that isn't known, or once the handler is done
+	As     Verdict
+	Last   bool // of its connection
+	Stream int
 }
 
 // firstNumber has nineteen digits, as all that follow have. So all markers have one size.
@@ -64,9 +65,9 @@ func (rs *requests) nextMarker() []byte {
 	return append(append(field, byte(len(value))), value...)
 }
 
-// begin begins a request of a stream under the last marker, which cost so much.
-func (rs *requests) begin(stream, cost int, one Request) {
-	rs.open = append(rs.open, openRequest{Request: one, stream: stream, marker: rs.last, cost: cost})
+// begin begins a request under the last marker, which cost so much.
+func (rs *requests) begin(cost int, one Request) {
+	rs.open = append(rs.open, openRequest{Request: one, marker: rs.last, cost: cost})
 }
 
 // take takes the marker out of r, and returns what it names, or nothing. The marker is the last field of
@@ -101,6 +102,14 @@ func (rs *requests) done(h *head.Head, gone bool) {
 	}
 }
 
+func (rs *requests) trailers(h *head.Head) []byte {
+	i := slices.IndexFunc(rs.open, func(one openRequest) bool { return one.Head == h })
+	if i < 0 {
+		return nil
+	}
+	return rs.open[i].trailers
+}
+
 // none ends all requests but the last: net/http has no stream, but may not have read the last request yet.
 func (rs *requests) none() {
 	for i := len(rs.open) - 1; i >= 0; i-- {
@@ -133,7 +142,7 @@ func (rs *requests) end(i int) {
 // find returns the index of the first request of a stream, or -1. There may be a second one, which
 // net/http has not refused yet.
 func (rs *requests) find(stream int) int {
-	return slices.IndexFunc(rs.open, func(one openRequest) bool { return one.stream == stream })
+	return slices.IndexFunc(rs.open, func(one openRequest) bool { return one.Stream == stream })
 }
 
 // follow notes p, which net/http sends next. A frame in it that ends a stream ends the stream's request.

@@ -1,0 +1,49 @@
+package rawhead
+
+import (
+	"bytes"
+	"net/http"
+
+	"httpserver/internal/head"
+)
+
+// This file holds what a handler gets to know beside its request's head.
+
+// Trailers returns the trailers of r as they arrived: field lines, each ended by LF, of 64 KiB at most by
+// the default srv.MaxHeaderBytes, and over HTTP/1 of 4 KiB. It returns nil where there are none, or where
+// they aren't known. It is to be called by the handler, once it has read the body to its end.
+func Trailers(r *http.Request) []byte {
+	c, one := connAndRequest(r)
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.http2 != nil {
+		return c.http2.Trailers(one.head)
+	}
+	return bytes.Clone(c.http1.Trailers())
+}
+
+// WriteHTTP2 writes what the client of r announced of itself over HTTP/2, as a JSON object, and before it
+// name. It writes nothing over HTTP/1.
+func WriteHTTP2(j head.JSON, name string, r *http.Request) {
+	c, one := connAndRequest(r)
+	if c == nil || c.http2 == nil {
+		return
+	}
+	c.mu.Lock()
+	announced := c.http2.Announced()
+	c.mu.Unlock()
+	j.WriteString(name)
+	announced.WriteJSON(j, one.stream)
+}
+
+// connAndRequest returns what is known of r, or nil where nothing is.
+func connAndRequest(r *http.Request) (*conn, *headRequest) {
+	one, ok := r.Context().Value(requestKey{}).(*headRequest)
+	if !ok || one.head == nil {
+		return nil, nil
+	}
+	return one.Context.Value(connKey{}).(*conn), one
+}
