@@ -216,7 +216,7 @@ func TestPanic(t *testing.T) {
 	h := newHandler("local")
 	h.mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
 	srv := newServer(h, wire.TestHead, testLimits())
-	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "logging.Writer" {
+	if got := fmt.Sprintf("%T", srv.ErrorLog.Writer()); got != "main.complaints" {
 		t.Errorf("net/http logs to %s", got)
 	}
 	srv.ErrorLog.SetOutput(&log)

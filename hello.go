@@ -62,10 +62,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	header["Remote-Addr"] = []string{r.RemoteAddr}
 	header["Served-By"] = h.hostname
 	header["X-Content-Type-Options"] = noSniff
-	var trailers []byte
-	if r.ContentLength != 0 {
-		trailers = rawhead.Trailers(r)
-	}
+	trailers := rawhead.Trailers(r)
 	switch shown := rec.head.OrView(r); {
 	case err != nil:
 		rec.begin(status, textType, 0)

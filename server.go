@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -48,7 +49,7 @@ func newServer(h *handler, maxHead int, l *overload.Limits) *http.Server {
 		WriteTimeout:      responseTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHead,
-		ErrorLog:          log.New(logging.Writer{}, "", 0),
+		ErrorLog:          log.New(complaints{}, "", 0),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          l.Streams,
 			MaxReceiveBufferPerConnection: window,
@@ -59,6 +60,16 @@ func newServer(h *handler, maxHead int, l *overload.Limits) *http.Server {
 			return context.WithValue(ctx, connKey{}, nc)
 		},
 	}
+}
+
+// complaints are net/http's. Those of which rawhead tells more aren't logged.
+type complaints struct{ logging.Writer }
+
+func (c complaints) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("http2: server connection error")) {
+		return len(p), nil
+	}
+	return c.Writer.Write(p)
 }
 
 type connKey struct{}

@@ -67,13 +67,13 @@ func TestREADME(t *testing.T) {
 		}
 	}
 
-	asked := regexp.MustCompile(`(?m)\n\n    (curl .*localhost:8000/.*)\n\n((?:    .*\n|\n    .*\n)+)`).FindAllStringSubmatch(string(readme), -1)
+	asked := regexp.MustCompile(`(?m)\n\n    ((?:curl|printf) .*localhost:8000.*)\n\n((?:    .*\n|\n    .*\n)+)`).FindAllStringSubmatch(string(readme), -1)
 	if len(asked) < 4 {
 		t.Errorf("README.md has only %d commands with their output", len(asked))
 	}
 	for _, m := range asked {
 		command, want := m[1], strings.ReplaceAll(m[2], "    ", "")
-		got := run(strings.Replace(command, "curl ", "curl -q -s --noproxy '*' --connect-to localhost:8000:"+p.addr+" ", 1))
+		got := run(strings.Replace(strings.Replace(command, "telnet://localhost:8000", "telnet://"+p.addr, 1), "curl ", "curl -q -s --noproxy '*' --connect-to localhost:8000:"+p.addr+" ", 1))
 		if normal(got) != normal(want) {
 			t.Errorf("%s\nprints\n%s\nand README.md says\n%s", command, got, want)
 		}

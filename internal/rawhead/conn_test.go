@@ -12,8 +12,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"httpserver/internal/frame"
+	"httpserver/internal/handshake"
 	"httpserver/internal/head"
 	"httpserver/internal/wire"
 )
@@ -146,6 +148,27 @@ func TestPrefaceOverTLS(t *testing.T) {
 				t.Errorf("ALPN %q, %q gets\n%q, and of net/http alone\n%q", alpn, sent, ours, stock)
 			}
 		}
+	}
+}
+
+// A client that agrees on HTTP/2, and sends something else, is told of.
+func TestNoPrefaceOverTLS(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{wire.NewPair(t, nil)}, NextProtos: []string{"h2"}}
+	srv, told := newEcho(), make(chan Refusal, 9)
+	defer srv.Close()
+	go Serve(srv, handshake.Listener(ln, config, time.Minute, func(net.Addr, error) {}), Options{Refused: func(r Refusal) { told <- r }})
+	tc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tc.Close()
+	io.WriteString(tc, "GET / HTTP/1.1\r\n\r\n")
+	if r := <-told; string(r.Line) != "GET / HTTP/1.1" || r.Reason != "TLS agreed on HTTP/2, and this isn't its preface" {
+		t.Errorf("%+v is told", r)
 	}
 }
 

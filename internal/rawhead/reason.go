@@ -20,17 +20,23 @@ import (
 var otherProtocols = []struct{ begin, what string }{
 	{"\x16\x03", "TLS on the plain port"}, // a handshake record (RFC 8446 section 5.1)
 	{"PROXY ", "a PROXY protocol header, which isn't taken"},
-	{"\x00\nQUIT\n", "a PROXY protocol header, which isn't taken"},
+	{"\r\n\r\n\x00", "a PROXY protocol header, which isn't taken"},
+}
+
+// otherProtocol says what begins with line, a first line with empty ones before it, or returns "" where it
+// may be HTTP.
+func otherProtocol(line []byte) string {
+	for _, other := range otherProtocols {
+		if bytes.HasPrefix(line, []byte(other.begin)) {
+			return other.what
+		}
+	}
+	return ""
 }
 
 // reasonOf says what is wrong with text, as much of a head as has come, or returns "". It asks the
 // standard library again, and says nothing that may be a credential.
 func reasonOf(text []byte) string {
-	for _, other := range otherProtocols {
-		if bytes.HasPrefix(text, []byte(other.begin)) {
-			return other.what
-		}
-	}
 	_, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(text), strings.NewReader("\n\n"))))
 	if err == nil {
 		return ""

@@ -19,24 +19,36 @@ import (
 // A head that net/http refuses has its reason, in which no value of a field is.
 func TestReasons(t *testing.T) {
 	for head, want := range map[string]string{
-		"GET / HTTP/1.1\nx@y: 3\n":                             `field name "x@y" has an invalid character`,
-		"GET / HTTP/1.1\nAuthorization: secret\x00\n":          `field "Authorization": its value has an invalid character`,
-		"GET / HTTP/1.1\nHost: a\nsecret\n":                    "a field line without a colon",
-		"GET / HTTP/1.1\n Host: a\n":                           `malformed field line: name " Host"`,
-		"GET / HTTP/1.1\n: secret\n":                           `malformed field line: name ""`,
-		"GET / HTTP/1.1\nHost: a\nHost: b\n":                   "too many Host headers",
-		"GET / HTTP/1.1\nHost: a\nContent-Length: -1\n":        `bad Content-Length "-1"`,
-		"GET / HTTP/1.1\nHost: a\nTransfer-Encoding: gzip\n":   `unsupported transfer encoding: "gzip"`,
-		"GET /?token=secret\x01 HTTP/1.1\n":                    "malformed target: net/url: invalid control character in URL",
-		"GET /?token=secret\n":                                 "malformed HTTP request",
-		"GET /?token=secret HTTP\n":                            "malformed HTTP version",
-		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\nGET / HTTP/1.1\n": "a PROXY protocol header, which isn't taken",
-		"\x00\nQUIT\n\x21\x11":                                 "a PROXY protocol header, which isn't taken",
-		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03":         "TLS on the plain port",
-		"GET / HTTP/1.1\nHost: a\n":                            "",
+		"GET / HTTP/1.1\nx@y: 3\n":                           `field name "x@y" has an invalid character`,
+		"GET / HTTP/1.1\nAuthorization: secret\x00\n":        `field "Authorization": its value has an invalid character`,
+		"GET / HTTP/1.1\nHost: a\nsecret\n":                  "a field line without a colon",
+		"GET / HTTP/1.1\n Host: a\n":                         `malformed field line: name " Host"`,
+		"GET / HTTP/1.1\n: secret\n":                         `malformed field line: name ""`,
+		"GET / HTTP/1.1\nHost: a\nHost: b\n":                 "too many Host headers",
+		"GET / HTTP/1.1\nHost: a\nContent-Length: -1\n":      `bad Content-Length "-1"`,
+		"GET / HTTP/1.1\nHost: a\nTransfer-Encoding: gzip\n": `unsupported transfer encoding: "gzip"`,
+		"GET /?token=secret\x01 HTTP/1.1\n":                  "malformed target: net/url: invalid control character in URL",
+		"GET /?token=secret\n":                               "malformed HTTP request",
+		"GET /?token=secret HTTP\n":                          "malformed HTTP version",
+		"GET / HTTP/1.1\nHost: a\n":                          "",
 	} {
 		if got := reasonOf([]byte(head)); got != want {
 			t.Errorf("%q: %q, want %q", head, got, want)
+		}
+	}
+}
+
+// What isn't HTTP is told apart by its first bytes.
+func TestOtherProtocols(t *testing.T) {
+	for line, want := range map[string]string{
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2": "a PROXY protocol header, which isn't taken",
+		"\r\n\r\n\x00\r":                     "a PROXY protocol header, which isn't taken",
+		"\x16\x03\x01\x02\x00\x01":           "TLS on the plain port",
+		"\r\n\r\nGET / HTTP/1.1":             "",
+		"GET / HTTP/1.1":                     "",
+	} {
+		if got := otherProtocol([]byte(line)); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
 		}
 	}
 }
@@ -82,6 +94,7 @@ func TestUnfinishedHeads(t *testing.T) {
 		{half, late, "head not whole within 10s", "GET / HTTP/1.1"},
 		{half, evicted, "closed to make room before the head was whole", "GET / HTTP/1.1"},
 		{half, gone, "the client closed before the head was whole", "GET / HTTP/1.1"},
+		{"\x16\x03\x01\x02\x00", gone, "TLS on the plain port; the client closed before the head was whole", "\x16\x03\x01\x02\x00"},
 		{preface, late, "head not whole within 10s", "PRI * HTTP/2.0"},
 		{wire.HTTP2Start + wire.FrameOf(frame.Headers, 0, 1), late, "frame or header block not whole within 10s", ""},
 		{wire.HTTP2Start + wire.FrameOf(frame.Headers, 0, 1), gone, "the client closed before the frame or header block was whole", ""},
@@ -139,7 +152,7 @@ func TestReasonsOfHTTP2(t *testing.T) {
 		{block(frame.EndStream, wire.Literal("x", "1"), wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "/hello")), line, malformed + "pseudo-field :method behind a field"},
 		{block(frame.EndStream, wire.Indexed(2), wire.LiteralOf(4, "/hello")), line, malformed + "no pseudo-field :scheme"},
 		{with("connection", "close"), line, "400 Bad Request: field \"connection\" isn't for HTTP/2"},
-		{with("te", "gzip"), line, "400 Bad Request: field \"te\" isn't for HTTP/2"},
+		{with("te", "gzip"), line, "400 Bad Request: field \"te\" may only be \"trailers\" over HTTP/2"},
 		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 4)...)...)), "", "431 Request Header Fields Too Large: over 65536 bytes, counting 32 more for each field"},
 		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 5)...)...)), "", "connection ended: a header block of over 131226 bytes"},
 		{block(frame.EndStream, wire.Literal("x", "1")), "", "stream 1 reset with PROTOCOL_ERROR after HEADERS"},

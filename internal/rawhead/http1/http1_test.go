@@ -86,3 +86,18 @@ func TestReadTooFar(t *testing.T) {
 		}
 	}
 }
+
+// Trailers past what net/http takes aren't kept, nor is anything behind them.
+func TestLongTrailers(t *testing.T) {
+	for size, known := range map[int]bool{3: true, 5: false} { // in KB
+		h := new(Tracker)
+		feed := func(s string) { h.Feed(make([]byte, len(s)), []byte(s)) }
+		feed("GET / HTTP/1.1\r\n\r\n")
+		h.Take(&http.Request{Method: "GET", RequestURI: "/", Proto: "HTTP/1.1", ContentLength: -1}).Free()
+		line := "x: " + strings.Repeat("a", 1000) + "\r\n"
+		feed("0\r\n" + strings.Repeat(line, size) + "\r\n")
+		if got := h.Trailers() != nil; got != known {
+			t.Errorf("of %d KB: known: %v", size, got)
+		}
+	}
+}

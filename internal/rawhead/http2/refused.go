@@ -118,8 +118,10 @@ func malformedField(f head.Field) string {
 		return fmt.Sprintf("field name %.60q has a letter in upper case", f.Name)
 	case !head.IsToken(f.Name):
 		return fmt.Sprintf("field name %.60q has an invalid character", f.Name)
-	case slices.Contains(ofConnection, f.Name), f.Name == "te" && f.Value != "trailers":
+	case slices.Contains(ofConnection, f.Name):
 		return fmt.Sprintf("field %q isn't for HTTP/2", f.Name)
+	case f.Name == "te" && f.Value != "trailers":
+		return `field "te" may only be "trailers" over HTTP/2`
 	case hasControl(f.Value):
 		return fmt.Sprintf("field %.60q: its value has an invalid character", f.Name)
 	}

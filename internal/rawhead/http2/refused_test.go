@@ -1,0 +1,85 @@
+package http2
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"httpserver/internal/frame"
+	"httpserver/internal/head"
+)
+
+// A listening observer keeps what it is told.
+type listening struct {
+	free
+	told *[]Refused
+}
+
+func (l listening) Refused(r Refused) { *l.told = append(*l.told, r) }
+
+// frameOf returns a frame with payload.
+func frameOf(kind, flags byte, stream int, payload string) string {
+	f := frame.ContinuationOf(stream, []byte(payload))
+	f[3], f[4] = kind, flags
+	return string(f)
+}
+
+// What net/http sends to a client that is merely late, or to all at the stop, refuses nothing.
+func TestWhatIsNoRefusal(t *testing.T) {
+	for what, test := range map[string]struct {
+		sent string
+		told int
+	}{
+		"a stop":                        {frameOf(frame.GoAway, 0, 0, "\x00\x00\x00\x01\x00\x00\x00\x00"), 0},
+		"an error":                      {frameOf(frame.GoAway, 0, 0, "\x00\x00\x00\x01\x00\x00\x00\x01more"), 1},
+		"a frame for a stream closed":   {frameOf(frame.Reset, 0, 7, "\x00\x00\x00\x05"), 0},
+		"a stream that isn't wanted":    {frameOf(frame.Reset, 0, 7, "\x00\x00\x00\x00"), 0},
+		"a stream that is malformed":    {frameOf(frame.Reset, 0, 7, "\x00\x00\x00\x01"), 1},
+		"an answer":                     {frameOf(frame.Headers, frame.EndStream, 7, "\x88"), 0},
+		"two errors":                    {strings.Repeat(frameOf(frame.Reset, 0, 7, "\x00\x00\x00\x01"), 2), 2},
+		"an error behind an odd length": {frameOf(frame.Data, 0, 7, "abc") + frameOf(frame.Reset, 0, 7, "\x00\x00\x00\x09"), 1},
+	} {
+		for _, size := range []int{1, 1000} {
+			var told []Refused
+			h := New(1000, false, listening{told: &told})
+			for p := []byte(test.sent); len(p) > 0; p = p[min(size, len(p)):] {
+				h.Sent(p[:min(size, len(p))])
+			}
+			if len(told) != test.told {
+				t.Errorf("%s, %d bytes at a time: %+v is told", what, size, told)
+			}
+		}
+	}
+}
+
+// A block that ended the connection isn't unfinished any more.
+func TestLostIsNotUnfinished(t *testing.T) {
+	h := New(1000, false, free{})
+	h.Feed(make([]byte, 1000), []byte(frameOf(frame.Headers, 0, 1, "\x82")+frameOf(frame.Data, 0, 1, "a")))
+	if n := h.Unfinished(); n != 0 {
+		t.Errorf("it is %d", n)
+	}
+}
+
+// Only the first trailers of a request are kept.
+func TestSecondTrailers(t *testing.T) {
+	h := New(1000, false, free{})
+	const asked = "\x82\x86\x84\x41\x01a"
+	h.Feed(make([]byte, 1000), []byte(frameOf(frame.Headers, frame.EndHeaders, 1, asked)+
+		frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, "\x00\x01x\x011")+frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, "\x00\x01y\x012")))
+	one := h.Take(naming(1))
+	if got := string(h.Trailers(one.Head)); got != "x: 1\n" || h.Trailers(head.New()) != nil {
+		t.Errorf("%q", got)
+	}
+}
+
+// Only what is of the connection counts, and the reserved bit doesn't.
+func TestAnnouncedWindow(t *testing.T) {
+	h := New(1000, false, free{})
+	h.Feed(make([]byte, 1000), []byte(frameOf(frame.WindowUpdate, 0, 1, "\x00\x00\x00\x07")+frameOf(frame.WindowUpdate, 0, 0, "\x80\x00\x00\x05")))
+	var out bytes.Buffer
+	new(head.Head).WriteJSON(&out, naming(1), func(j head.JSON) { a := h.Announced(); a.WriteJSON(j, 3) })
+	if want := `{"windowUpdate":5,"streamId":3}`; !strings.Contains(out.String(), want) {
+		t.Errorf("%s, want %s", out.String(), want)
+	}
+}
