@@ -21,7 +21,7 @@ import (
 var (
 	flags       = flag.NewFlagSet("httpserver", flag.ContinueOnError)
 	addr        = flags.String("addr", "127.0.0.1:8000", "listen `address`; port 0 picks a free one, and the log names it")
-	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it; renewed files are taken up")
+	certFile    = flags.String("cert", "", "PEM `file` of the certificate chain; with -key, serve TLS 1.2 and later, and HTTP/2 where the client asks for it; renewed files are read without a restart")
 	keyFile     = flags.String("key", "", "PEM `file` of the private key for -cert")
 	clientCert  = flags.Bool("clientcert", false, "ask TLS clients for a certificate and show it in JSON; it is not verified")
 	maxHead     = size(65536)
