@@ -26,6 +26,7 @@ var (
 	clientCert  = flags.Bool("clientcert", false, "ask TLS clients for a certificate and show it in JSON; it is not verified")
 	maxHead     = size(65536)
 	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is derived from GOMEMLIMIT, and without one as many as open files allow")
+	proxyProto  = flags.String("proxyprotocol", "off", "`whether` a connection may begin with a PROXY protocol header, version 1 or 2: off; accept: it may; require: it must")
 	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")
@@ -143,6 +144,8 @@ func parseFlags(args []string) (status int, ok bool) {
 		return fail(2, "-clientcert: want -cert and -key as well"), false
 	case *pprofAccess != "local" && *pprofAccess != "all" && *pprofAccess != "none":
 		return fail(2, "-pprof %q: want local, all or none", *pprofAccess), false
+	case *proxyProto != "off" && *proxyProto != "accept" && *proxyProto != "require":
+		return fail(2, "-proxyprotocol %q: want off, accept or require", *proxyProto), false
 	case *blockRate < 0 || *mutexRate < 0:
 		return fail(2, "-blockprofilerate %d, -mutexprofilefraction %d: want 0 or more", *blockRate, *mutexRate), false
 	case *maxConns < 0:

@@ -13,6 +13,7 @@ import (
 	"httpserver/internal/certs"
 	"httpserver/internal/head"
 	"httpserver/internal/overload"
+	"httpserver/internal/proxyprotocol"
 	"httpserver/internal/rawhead"
 )
 
@@ -62,6 +63,10 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	header["Remote-Addr"] = []string{r.RemoteAddr}
 	header["Served-By"] = h.hostname
 	header["X-Content-Type-Options"] = noSniff
+	proxied := proxyprotocol.Of(connOf(r))
+	if proxied != nil {
+		header["Proxy-Protocol"] = []string{proxied.V1()}
+	}
 	trailers := rawhead.Trailers(r)
 	switch shown := rec.head.OrView(r); {
 	case err != nil:
@@ -71,6 +76,10 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		if rec.begin(status, jsonType, 0) {
 			shown.WriteJSON(rec, r, func(j head.JSON) {
 				j.Members(",", "remoteAddr", r.RemoteAddr, "hostname", h.hostname[0])
+				if proxied != nil {
+					j.WriteString(`,"proxyProtocol":`)
+					proxied.WriteJSON(j)
+				}
 				if r.TLS != nil {
 					j.WriteString(`,"tls":`)
 					certs.WriteTLS(j, r.TLS)

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"iter"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,6 +14,7 @@ import (
 
 	"httpserver/internal/head"
 	"httpserver/internal/logging"
+	"httpserver/internal/proxyprotocol"
 	"httpserver/internal/rawhead"
 )
 
@@ -60,7 +64,7 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	peer, line, agent := r.RemoteAddr, logging.Quote(logging.MaskRequestLine(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
+	peer, line, agent := peerOf(r.RemoteAddr, connOf(r)), logging.Quote(logging.MaskRequestLine(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
 	status, bytes, took := rec.status, rec.bytes, time.Since(start).Round(time.Microsecond)
 	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %v %s", peer, line, status, bytes, took, agent) })
 }
@@ -70,8 +74,9 @@ func logRefused(r rawhead.Refusal) {
 	if !glog.V(2) {
 		return
 	}
+	peer := peerOf(r.Conn.RemoteAddr().String(), r.Conn)
 	if glog.V(4) && r.Head != nil {
-		logLines(r.Peer.String(), r.Head)
+		logLines(peer, r.Head)
 	}
 	line := "(first line unknown)"
 	if r.Line != nil {
@@ -85,7 +90,31 @@ func logRefused(r rawhead.Refusal) {
 	if r.Status != 0 {
 		what = strconv.Itoa(r.Status) + " refused"
 	}
-	logging.Later(len(line)+len(r.Reason), func() { glog.Infof("%v %s %s: %s", r.Peer, line, what, r.Reason) })
+	reason := r.Reason
+	logging.Later(len(line)+len(reason), func() { glog.Infof("%s %s %s: %s", peer, line, what, reason) })
+}
+
+// logEnded logs a connection that ended before its first request.
+func logEnded(nc net.Conn, err error) {
+	peer, why := nc.RemoteAddr(), err.Error()
+	logging.Later(len(why), func() { glog.Infof("%v ended: %s", peer, why) })
+}
+
+// logHandshake logs a TLS handshake that failed.
+func logHandshake(nc net.Conn, err error) {
+	if errors.Is(err, proxyprotocol.ErrHeader) { // logEnded has said so
+		return
+	}
+	peer, why := peerOf(nc.RemoteAddr().String(), nc), fmt.Sprintf("%.*s", maxLoggedLine, err) // a copy
+	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %s: %s", peer, why) })
+}
+
+// peerOf returns peer, which nc comes from, and for whom a proxy there says that it connects.
+func peerOf(peer string, nc net.Conn) string {
+	if h := proxyprotocol.Of(nc); h != nil && h.Source() != "" {
+		peer += " (for " + h.Source() + ")"
+	}
+	return peer
 }
 
 // cut returns as much of a request line as is logged, for masking to cost no more than that.
@@ -103,7 +132,7 @@ const (
 // logHead logs at -v=4 the head of r, which is h or else net/http's view.
 func logHead(r *http.Request, h *head.Head) {
 	if glog.V(4) {
-		logLines(r.RemoteAddr, h.OrView(r).Lines(r))
+		logLines(peerOf(r.RemoteAddr, connOf(r)), h.OrView(r).Lines(r))
 	}
 }
 

@@ -4,17 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"time"
 
-	"github.com/golang/glog"
-
 	"httpserver/internal/handshake"
 	"httpserver/internal/logging"
 	"httpserver/internal/overload"
+	"httpserver/internal/proxyprotocol"
 	"httpserver/internal/rawhead"
 )
 
@@ -80,9 +78,13 @@ func connOf(r *http.Request) net.Conn {
 	return nc
 }
 
-// serveOn has srv serve ln within l, over TLS unless config is nil.
+// serveOn has srv serve ln within l, over TLS unless config is nil, behind PROXY protocol headers as
+// -proxyprotocol says.
 func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *overload.Limits) error {
 	ln = l.Listener(ln)
+	if *proxyProto != "off" {
+		ln = proxyprotocol.Listener(ln, *proxyProto == "require", logEnded)
+	}
 	if config != nil {
 		ln = handshake.Listener(ln, config, headTimeout, logHandshake)
 	}
@@ -105,10 +107,4 @@ func noteConnState(nc net.Conn, state http.ConnState) {
 	case http.StateIdle:
 		overload.Note(nc, overload.Idle)
 	}
-}
-
-// logHandshake logs a TLS handshake that failed.
-func logHandshake(peer net.Addr, err error) {
-	why := fmt.Sprintf("%.*s", maxLoggedLine, err) // a copy
-	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %v: %s", peer, why) })
 }

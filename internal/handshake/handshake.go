@@ -21,7 +21,7 @@ type tlsListener struct {
 	net.Listener
 	config  *tls.Config
 	timeout time.Duration // of a handshake
-	failed  func(peer net.Addr, err error)
+	failed  func(nc net.Conn, err error)
 	open    context.Context // until Close
 	cancel  context.CancelFunc
 	conns   chan net.Conn
@@ -31,7 +31,7 @@ type tlsListener struct {
 // Listener returns ln over TLS. Each connection that it accepts is a *tls.Conn whose handshake is done.
 // A client has timeout for the handshake, and 16 KiB. failed is told of each that fails. Other
 // handshakes don't wait for a slow one.
-func Listener(ln net.Listener, config *tls.Config, timeout time.Duration, failed func(peer net.Addr, err error)) net.Listener {
+func Listener(ln net.Listener, config *tls.Config, timeout time.Duration, failed func(nc net.Conn, err error)) net.Listener {
 	l := &tlsListener{Listener: ln, config: config, timeout: timeout, failed: failed, conns: make(chan net.Conn), errs: make(chan error)}
 	l.open, l.cancel = context.WithCancel(context.Background())
 	go l.acceptAll()
@@ -61,6 +61,7 @@ const maxHandshake = 16 << 10
 // Why a handshake failed, where crypto/tls doesn't know.
 var (
 	errLargeHandshake = fmt.Errorf("client sent over %d bytes", maxHandshake)
+	errProxy          = errors.New("client sent a PROXY protocol header: see -proxyprotocol")
 	errPlainHTTP      = errors.New("client sent an HTTP request to an HTTPS server")
 )
 
@@ -87,6 +88,8 @@ func (l *tlsListener) handshake(nc net.Conn) {
 		switch {
 		case ctx.Err() != nil:
 			err = context.Cause(ctx)
+		case errors.As(err, &notTLS) && (string(notTLS.RecordHeader[:]) == "PROXY" || string(notTLS.RecordHeader[:]) == "\r\n\r\n\x00"):
+			err = errProxy
 		case errors.As(err, &notTLS) && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z':
 			io.WriteString(nc, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
 			err = errPlainHTTP
@@ -94,7 +97,7 @@ func (l *tlsListener) handshake(nc net.Conn) {
 			err = errLargeHandshake
 		}
 		if l.open.Err() == nil {
-			l.failed(nc.RemoteAddr(), err)
+			l.failed(nc, err)
 			linger.CloseWrite(nc) // for the client to read the answer or alert
 		}
 		nc.Close()

@@ -17,7 +17,10 @@ import (
 
 // denial returns why r gets no profile, or "". The signs come first: a stranger may ask
 // in a loop, and the kernel's tables, where they must be read, may be long.
-func denial(r *http.Request) string {
+func denial(r *http.Request, isProxied bool) string {
+	if isProxied {
+		return "the connection begins with a PROXY protocol header"
+	}
 	if why := strangerSign(r); why != "" || runtime.GOOS != "linux" {
 		return why
 	}

@@ -15,8 +15,9 @@ import (
 // something after the request.
 const maxSeconds = 3600
 
-// handleProfiles has mux answer those whom access lets ask: "local" clients, or "all".
-func Handle(mux *http.ServeMux, access string) {
+// Handle has mux answer those whom access lets ask: "local" clients, or "all". A request for which
+// isProxied isn't of a local client.
+func Handle(mux *http.ServeMux, access string, isProxied func(*http.Request) bool) {
 	for name, profile := range map[string]http.HandlerFunc{
 		"":        pprof.Index, // and every named profile
 		"cmdline": pprof.Cmdline,
@@ -26,7 +27,7 @@ func Handle(mux *http.ServeMux, access string) {
 	} {
 		mux.HandleFunc("/debug/pprof/"+name, func(w http.ResponseWriter, r *http.Request) {
 			if access == "local" {
-				if why := denial(r); why != "" {
+				if why := denial(r, isProxied(r)); why != "" {
 					http.Error(w, "profiles are for clients on this machine: "+why+"; -pprof=all opens them to all", http.StatusForbidden)
 					return
 				}

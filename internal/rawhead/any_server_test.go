@@ -25,7 +25,7 @@ func serveOf(t *testing.T, srv *http.Server, secure bool) string {
 	}
 	addr := ln.Addr().String()
 	if secure {
-		ln = handshake.Listener(ln, &tls.Config{Certificates: []tls.Certificate{wire.NewPair(t, nil)}, NextProtos: []string{"h2"}}, time.Minute, func(net.Addr, error) {})
+		ln = handshake.Listener(ln, &tls.Config{Certificates: []tls.Certificate{wire.NewPair(t, nil)}, NextProtos: []string{"h2"}}, time.Minute, func(net.Conn, error) {})
 	}
 	t.Cleanup(func() { srv.Close() })
 	go Serve(srv, ln, Options{})

@@ -160,7 +160,7 @@ func TestNoPrefaceOverTLS(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{wire.NewPair(t, nil)}, NextProtos: []string{"h2"}}
 	srv, told := newEcho(), make(chan Refusal, 9)
 	defer srv.Close()
-	go Serve(srv, handshake.Listener(ln, config, time.Minute, func(net.Addr, error) {}), Options{Refused: func(r Refusal) { told <- r }})
+	go Serve(srv, handshake.Listener(ln, config, time.Minute, func(net.Conn, error) {}), Options{Refused: func(r Refusal) { told <- r }})
 	tc, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)

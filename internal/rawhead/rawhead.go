@@ -111,7 +111,7 @@ const http2Slack = 10 * head.FieldCost
 // account returns that of nc.
 func (s *server) account(nc net.Conn) account {
 	return account{memory: s.options.Memory, maxHead: s.maxHead, maxOpen: s.maxOpen, tell: func(r Refusal) {
-		r.Peer = nc.RemoteAddr()
+		r.Conn = nc
 		s.options.Refused(r)
 	}}
 }

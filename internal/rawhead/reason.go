@@ -19,8 +19,8 @@ import (
 // What a client sends that doesn't speak HTTP.
 var otherProtocols = []struct{ begin, what string }{
 	{"\x16\x03", "TLS on the plain port"}, // a handshake record (RFC 8446 section 5.1)
-	{"PROXY ", "a PROXY protocol header, which isn't taken"},
-	{"\r\n\r\n\x00", "a PROXY protocol header, which isn't taken"},
+	{"PROXY ", "a PROXY protocol header: see -proxyprotocol"},
+	{"\r\n\r\n\x00", "a PROXY protocol header: see -proxyprotocol"},
 }
 
 // otherProtocol says what begins with line, a first line with empty ones before it, or returns "" where it

@@ -41,8 +41,8 @@ func TestReasons(t *testing.T) {
 // What isn't HTTP is told apart by its first bytes.
 func TestOtherProtocols(t *testing.T) {
 	for line, want := range map[string]string{
-		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2": "a PROXY protocol header, which isn't taken",
-		"\r\n\r\n\x00\r":                     "a PROXY protocol header, which isn't taken",
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2": "a PROXY protocol header: see -proxyprotocol",
+		"\r\n\r\n\x00\r":                     "a PROXY protocol header: see -proxyprotocol",
 		"\x16\x03\x01\x02\x00\x01":           "TLS on the plain port",
 		"\r\n\r\nGET / HTTP/1.1":             "",
 		"GET / HTTP/1.1":                     "",

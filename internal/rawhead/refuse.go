@@ -21,7 +21,7 @@ import (
 
 // A Refusal is of a request that no handler gets.
 type Refusal struct {
-	Peer   net.Addr
+	Conn   net.Conn         // that the listener gave
 	Line   []byte           // the first line of what came, or 1,000 bytes of it; nil where it isn't known
 	Head   iter.Seq[string] // the lines of as much as came of it, while Refused is called; or nil
 	Status int              // of the answer; 0 where there was none

@@ -53,7 +53,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // net/http makes it a GOAWAY
 	}
 	if one.As != http2.Taken {
-		s.refuse(w, r, one.As)
+		c.refuseHTTP2(w, r, one.As)
 		return
 	}
 	putHead(r, one)
@@ -68,30 +68,23 @@ func putHead(r *http.Request, one http2.Request) {
 	*r = *r.WithContext(&headRequest{r.Context(), one.Head, one.Stream})
 }
 
-// refuse answers a request of HTTP/2 in the handler's stead. net/http holds r until the client has
+// refuseHTTP2 answers a request of HTTP/2 in the handler's stead. net/http holds r until the client has
 // taken the answer.
-func (s *server) refuse(w http.ResponseWriter, r *http.Request, as http2.Verdict) {
+func (c *conn) refuseHTTP2(w http.ResponseWriter, r *http.Request, as http2.Verdict) {
 	r.Method, r.RequestURI = cut(r.Method), cut(r.RequestURI)
 	line := cut(head.RequestLine(r))
 	r.Header, r.URL, r.Host, r.RequestURI = nil, new(url.URL), "", ""
-	status, why := http.StatusRequestHeaderFieldsTooLarge, "request head "+headTooLarge(s.maxHead)
+	status, why := http.StatusRequestHeaderFieldsTooLarge, "request head "+headTooLarge(c.account.maxHead)
 	if as == http2.NoMemory {
 		status, why = http.StatusServiceUnavailable, "no memory for another request like this; try again"
 		w.Header().Set("Retry-After", "1")
 	}
 	http.Error(w, why, status)
-	s.options.Refused(Refusal{peerAddr(r.RemoteAddr), []byte(line), nil, status, why, as == http2.NoMemory})
+	c.account.tell(Refusal{Line: []byte(line), Status: status, Reason: why, NoMemory: as == http2.NoMemory})
 }
 
 // cut returns as much of s as is told of a first line.
 func cut(s string) string { return strings.Clone(s[:min(len(s), maxLine)]) }
-
-// A peerAddr is the address of a peer, as net/http writes it.
-type peerAddr string
-
-func (a peerAddr) Network() string { return "tcp" }
-
-func (a peerAddr) String() string { return string(a) }
 
 // take takes the head of r, which is to be a request's first.
 func (c *conn) take(r *http.Request) http2.Request {

@@ -58,7 +58,7 @@ func newEcho() *http.Server {
 func serveEcho(srv *http.Server, ln net.Listener, config *tls.Config, ours bool) error {
 	if ours {
 		if config != nil {
-			ln = handshake.Listener(ln, config, time.Minute, func(net.Addr, error) {})
+			ln = handshake.Listener(ln, config, time.Minute, func(net.Conn, error) {})
 		}
 		return Serve(srv, ln, Options{})
 	}
