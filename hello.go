@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"httpserver/internal/certs"
 	"httpserver/internal/head"
 	"httpserver/internal/overload"
 	"httpserver/internal/proxyprotocol"
@@ -74,22 +73,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(rec, err)
 	case ask.json:
 		if rec.begin(status, jsonType, 0) {
-			shown.WriteJSON(rec, r, func(j head.JSON) {
-				j.Members(",", "remoteAddr", r.RemoteAddr, "hostname", h.hostname[0])
-				if proxied != nil {
-					j.WriteString(`,"proxyProtocol":`)
-					proxied.WriteJSON(j)
-				}
-				if r.TLS != nil {
-					j.WriteString(`,"tls":`)
-					certs.WriteTLS(j, r.TLS)
-				}
-				rawhead.WriteHTTP2(j, `,"http2":`, r)
-				if trailers != nil {
-					j.WriteString(`,"trailers":`)
-					j.Fields(head.FieldsOf(string(trailers)))
-				}
-			})
+			shown.WriteJSON(rec, r, func(j head.JSON) { h.writeMembers(j, r, proxied, trailers) })
 		}
 	case trailers != nil:
 		if rec.begin(status, textType, shown.TextLen(r)+len("\n")+len(trailers)) {

@@ -17,8 +17,9 @@ import (
 
 // This file holds what JSON says of TLS, and of the client's certificate.
 
-// WriteTLS writes what state says of the connection, and of the client's certificate.
-func WriteTLS(j head.JSON, state *tls.ConnectionState) {
+// WriteTLS writes what state says of the connection, and of the client's certificate. The members that more
+// writes come last, each after a comma.
+func WriteTLS(j head.JSON, state *tls.ConnectionState, more func()) {
 	j.Members("{", "version", tls.VersionName(state.Version), "cipherSuite", tls.CipherSuiteName(state.CipherSuite),
 		"serverName", state.ServerName, "alpn", state.NegotiatedProtocol)
 	j.WriteString(`,"resumed":` + strconv.FormatBool(state.DidResume))
@@ -29,6 +30,7 @@ func WriteTLS(j head.JSON, state *tls.ConnectionState) {
 		j.WriteString(`,"clientCertificate":`)
 		writeClientCertificate(j, state.PeerCertificates)
 	}
+	more()
 	j.WriteByte('}')
 }
 

@@ -13,6 +13,7 @@ import (
 	"net"
 	"time"
 
+	"httpserver/internal/clienthello"
 	"httpserver/internal/linger"
 )
 
@@ -28,11 +29,11 @@ type tlsListener struct {
 	errs    chan error // of Listener.Accept
 }
 
-// Listener returns ln over TLS. Each connection that it accepts is a *tls.Conn whose handshake is done.
-// A client has timeout for the handshake, and 16 KiB. failed is told of each that fails. Other
+// Listener returns ln over TLS. Each connection that it accepts is a *tls.Conn whose handshake is done, and
+// of which Hello says what the client offered. A client has timeout for the handshake, and 16 KiB. failed is told of each that fails. Other
 // handshakes don't wait for a slow one.
 func Listener(ln net.Listener, config *tls.Config, timeout time.Duration, failed func(nc net.Conn, err error)) net.Listener {
-	l := &tlsListener{Listener: ln, config: config, timeout: timeout, failed: failed, conns: make(chan net.Conn), errs: make(chan error)}
+	l := &tlsListener{Listener: ln, config: keepingHellos(config), timeout: timeout, failed: failed, conns: make(chan net.Conn), errs: make(chan error)}
 	l.open, l.cancel = context.WithCancel(context.Background())
 	go l.acceptAll()
 	return l
@@ -65,16 +66,45 @@ var (
 	errPlainHTTP      = errors.New("client sent an HTTP request to an HTTPS server")
 )
 
-// A boundedConn reads of the connection what r does.
+// A boundedConn reads of the connection what r does, and keeps what its client offered.
 type boundedConn struct {
 	net.Conn
-	r *io.LimitedReader
+	r     *io.LimitedReader
+	hello *clienthello.Hello // or nil; not written to after the handshake
 }
 
-func (c boundedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
+func (c *boundedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 // NetConn returns the connection below, as a tls.Conn's does.
-func (c boundedConn) NetConn() net.Conn { return c.Conn }
+func (c *boundedConn) NetConn() net.Conn { return c.Conn }
+
+// keepingHellos returns config, with which a boundedConn keeps its client's hello.
+func keepingHellos(config *tls.Config) *tls.Config {
+	kept := config.Clone()
+	kept.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
+		info.Conn.(*boundedConn).hello = clienthello.Keep(info)
+		if config.GetConfigForClient == nil {
+			return nil, nil // which means kept
+		}
+		return config.GetConfigForClient(info)
+	}
+	return kept
+}
+
+// Hello returns what the client of nc offered, a connection that Listener gave or one over it. It returns nil
+// where that isn't known.
+func Hello(nc net.Conn) *clienthello.Hello {
+	for {
+		switch c := nc.(type) {
+		case *boundedConn:
+			return c.hello
+		case interface{ NetConn() net.Conn }:
+			nc = c.NetConn()
+		default:
+			return nil
+		}
+	}
+}
 
 // handshake makes nc ready to be accepted. A client that speaks plain HTTP is told so, as by
 // net/http.
@@ -82,7 +112,7 @@ func (l *tlsListener) handshake(nc net.Conn) {
 	ctx, cancel := context.WithTimeoutCause(l.open, l.timeout, fmt.Errorf("not done within %v", l.timeout))
 	defer cancel()
 	bound := &io.LimitedReader{R: nc, N: maxHandshake}
-	tc := tls.Server(boundedConn{nc, bound}, l.config)
+	tc := tls.Server(&boundedConn{Conn: nc, r: bound}, l.config)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		var notTLS tls.RecordHeaderError
 		switch {

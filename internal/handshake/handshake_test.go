@@ -41,3 +41,55 @@ func TestCloseDuringHandshake(t *testing.T) {
 		t.Errorf("a client in its handshake: %v", err)
 	}
 }
+
+// What a client offers is kept with its connection, whoever else the configuration asks. A connection of
+// another kind has nothing.
+func TestHello(t *testing.T) {
+	asked := 0
+	config := &tls.Config{Certificates: []tls.Certificate{wire.NewPair(t, nil)}, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		asked++
+		return nil, nil
+	}}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Listener(ln, config, time.Minute, func(net.Conn, error) {})
+	defer l.Close()
+	go func() {
+		c, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"a", "b"}})
+		if err == nil {
+			defer c.Close()
+			c.Read(make([]byte, 1))
+		}
+	}()
+	nc, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if h := Hello(nc); h == nil || asked != 1 || Hello(nc.(*tls.Conn).NetConn()) != h {
+		t.Errorf("%v is kept; the configuration is asked %d times", h, asked)
+	}
+	if h := Hello(&net.TCPConn{}); h != nil {
+		t.Errorf("%v is kept of a connection without TLS", h)
+	}
+}
+
+// What isn't TLS is told apart.
+func TestOtherProtocols(t *testing.T) {
+	for sent, want := range map[string]error{
+		"GET / HTTP/1.1\r\n\r\n":                 errPlainHTTP,
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n": errProxy,
+		"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00": errProxy,
+	} {
+		clients, told := make(wire.Stage, 1), make(chan error, 1)
+		clients <- wire.NewScript(sent, wire.Cuts["whole"])
+		l := Listener(clients, &tls.Config{}, time.Minute, func(_ net.Conn, err error) { told <- err })
+		if err := <-told; err != want {
+			t.Errorf("%q: %v is told, want %v", sent, err, want)
+		}
+		l.Close()
+		close(clients)
+	}
+}
