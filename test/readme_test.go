@@ -25,7 +25,7 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t)
+	p := start(t, "-proxyprotocol=accept") // as one example has it
 	run := func(command string) string {
 		t.Helper()
 		cmd := exec.Command("bash", "-c", "set -o pipefail; "+command)
@@ -42,18 +42,22 @@ func TestREADME(t *testing.T) {
 		return strings.TrimSpace(changing.ReplaceAllString(output, "$1"))
 	}
 
-	for proxy, port := range map[string]string{"nginx": "8080", "haproxy": "8081"} {
+	for port, files := range map[string]string{"8080": "nginx", "8081": "haproxy", "8082": "proxy"} {
+		proxy := "haproxy"
+		if files == "nginx" {
+			proxy = "nginx"
+		}
 		if _, err := exec.LookPath(proxy); err != nil {
 			continue
 		}
-		example := regexp.MustCompile(`(?m)\n\n((?:    .*\n)+    ` + proxy + ` .*\n    )(curl .*)\n\n((?:    .*\n)+)`).FindStringSubmatch(string(readme))
+		example := regexp.MustCompile(`(?m)\n\n((?:    .*\n)+    ` + proxy + ` .*\n    )(curl .*localhost:` + port + `.*)\n\n((?:    .*\n)+)`).FindStringSubmatch(string(readme))
 		if example == nil {
-			t.Fatalf("README.md has no example of %s", proxy)
+			t.Fatalf("README.md has no example of %s on port %s", proxy, port)
 		}
 		front, dir := freeAddr(t), t.TempDir()
 		here := strings.NewReplacer("127.0.0.1:8000", p.addr, "127.0.0.1:"+port, front, "localhost:"+port, front, "/tmp", dir)
 		t.Cleanup(func() {
-			run(here.Replace("pid=$(cat /tmp/" + proxy + ".pid); kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.1; done"))
+			run(here.Replace("pid=$(cat /tmp/" + files + ".pid); kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.1; done"))
 		})
 		run(here.Replace(example[1]))
 		awaitDial(t, front)
