@@ -15,7 +15,6 @@ import (
 	"httpserver/internal/head"
 	"httpserver/internal/logging"
 	"httpserver/internal/profiling"
-	"httpserver/internal/proxyprotocol"
 	"httpserver/internal/rawhead"
 )
 
@@ -48,7 +47,7 @@ func newHandler(access string) *handler {
 	h.mux.HandleFunc(helloPath, h.hello)
 	h.mux.HandleFunc(healthzPath, h.healthz)
 	if access != "none" {
-		profiling.Handle(h.mux, access, func(r *http.Request) bool { return proxyprotocol.Of(connOf(r)) != nil })
+		profiling.Handle(h.mux, access, func(r *http.Request) bool { return headerOf(r) != nil })
 	}
 	return h
 }

@@ -12,7 +12,6 @@ import (
 
 	"httpserver/internal/head"
 	"httpserver/internal/overload"
-	"httpserver/internal/proxyprotocol"
 	"httpserver/internal/rawhead"
 )
 
@@ -62,7 +61,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	header["Remote-Addr"] = []string{r.RemoteAddr}
 	header["Served-By"] = h.hostname
 	header["X-Content-Type-Options"] = noSniff
-	proxied := proxyprotocol.Of(connOf(r))
+	proxied := headerOf(r)
 	if proxied != nil {
 		header["Proxy-Protocol"] = []string{proxied.V1()}
 	}

@@ -64,7 +64,7 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 	if r.Method == http.MethodHead {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
-	peer, line, agent := peerOf(r.RemoteAddr, connOf(r)), logging.Quote(logging.MaskRequestLine(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
+	peer, line, agent := peerOf(r.RemoteAddr, headerOf(r)), logging.Quote(logging.MaskQuery(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
 	status, bytes, took := rec.status, rec.bytes, time.Since(start).Round(time.Microsecond)
 	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %v %s", peer, line, status, bytes, took, agent) })
 }
@@ -74,13 +74,13 @@ func logRefused(r rawhead.Refusal) {
 	if !glog.V(2) {
 		return
 	}
-	peer := peerOf(r.Conn.RemoteAddr().String(), r.Conn)
+	peer := peerOf(r.Conn.RemoteAddr().String(), proxyprotocol.Of(r.Conn))
 	if glog.V(4) && r.Head != nil {
 		logLines(peer, r.Head)
 	}
 	line := "(first line unknown)"
 	if r.Line != nil {
-		line = logging.Quote(logging.MaskRequestLine(string(r.Line)), maxLoggedLine)
+		line = logging.Quote(logging.MaskFirstLine(string(r.Line)), maxLoggedLine)
 	}
 	r.Reason = r.Reason[:min(len(r.Reason), maxLoggedReason)] // may quote what the client sent
 	if r.Status == http.StatusRequestHeaderFieldsTooLarge {
@@ -105,16 +105,24 @@ func logHandshake(nc net.Conn, err error) {
 	if errors.Is(err, proxyprotocol.ErrHeader) { // logEnded has said so
 		return
 	}
-	peer, why := peerOf(nc.RemoteAddr().String(), nc), fmt.Sprintf("%.*s", maxLoggedLine, err) // a copy
+	peer, why := peerOf(nc.RemoteAddr().String(), proxyprotocol.Of(nc)), fmt.Sprintf("%.*s", maxLoggedLine, err) // a copy
 	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %s: %s", peer, why) })
 }
 
-// peerOf returns peer, which nc comes from, and for whom a proxy there says that it connects.
-func peerOf(peer string, nc net.Conn) string {
-	if h := proxyprotocol.Of(nc); h != nil && h.Source() != "" {
+// peerOf returns peer, and for whom a proxy there says that it connects by h, or nil.
+func peerOf(peer string, h *proxyprotocol.Header) string {
+	if h != nil && h.Source() != "" {
 		peer += " (for " + h.Source() + ")"
 	}
 	return peer
+}
+
+// headerOf returns the PROXY protocol header that r's connection began with, or nil.
+func headerOf(r *http.Request) *proxyprotocol.Header {
+	if *proxyProto == "off" {
+		return nil
+	}
+	return proxyprotocol.Of(connOf(r))
 }
 
 // cut returns as much of a request line as is logged, for masking to cost no more than that.
@@ -132,7 +140,7 @@ const (
 // logHead logs at -v=4 the head of r, which is h or else net/http's view.
 func logHead(r *http.Request, h *head.Head) {
 	if glog.V(4) {
-		logLines(peerOf(r.RemoteAddr, connOf(r)), h.OrView(r).Lines(r))
+		logLines(peerOf(r.RemoteAddr, headerOf(r)), h.OrView(r).Lines(r))
 	}
 }
 
@@ -144,7 +152,7 @@ func logLines(peer string, lines iter.Seq[string]) {
 		line = strings.TrimSuffix(line, "\n")
 		switch folded := strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t"); {
 		case isFirst:
-			line, isFirst = logging.MaskRequestLine(line), false
+			line, isFirst = logging.MaskFirstLine(line), false
 		case folded && wasMasked:
 			line = " ***"
 		case !folded:

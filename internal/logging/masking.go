@@ -34,7 +34,7 @@ func MaskField(line string) (shown string, isMasked bool) {
 	name, _, _ := strings.Cut(line, ":")
 	switch {
 	case strings.HasPrefix(line, ":path:"): // of HTTP/2
-		return MaskRequestLine(line), false
+		return MaskQuery(line), false
 	case !isCredential(name):
 		return line, false
 	case strings.ContainsAny(name, " \t") || len(name) == len(line):
@@ -43,14 +43,19 @@ func MaskField(line string) (shown string, isMasked bool) {
 	return name + ": ***", true
 }
 
-// MaskRequestLine returns line, a request line, without the values of its query that are credentials. A
-// line that begins like a field line is shown as one.
-func MaskRequestLine(line string) string {
-	path, query, ok := strings.Cut(line, "?")
-	if word, _, _ := strings.Cut(path, " "); word != ":path:" && (strings.Contains(word, ":") || isCredential(word)) {
+// MaskFirstLine returns line, which came first and may be no request line, without credentials. Where it
+// begins like a field line it is shown as one.
+func MaskFirstLine(line string) string {
+	if word, _, _ := strings.Cut(line, " "); strings.Contains(word, ":") || isCredential(word) {
 		shown, _ := MaskField(line)
 		return shown
 	}
+	return MaskQuery(line)
+}
+
+// MaskQuery returns line, a request line, without the values of its query that are credentials.
+func MaskQuery(line string) string {
+	path, query, ok := strings.Cut(line, "?")
 	if !ok {
 		return line
 	}

@@ -24,8 +24,8 @@ func TestMaskField(t *testing.T) {
 	}
 }
 
-// A request line is shown but for credentials in its query.
-func TestMaskRequestLine(t *testing.T) {
+// A first line is shown but for credentials in its query.
+func TestMaskFirstLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"GET /token: HTTP/1.1":                "GET /token: HTTP/1.1",
 		"GET http://token/ HTTP/1.1":          "GET http://token/ HTTP/1.1",
@@ -37,8 +37,9 @@ func TestMaskRequestLine(t *testing.T) {
 		"Cookie: a=b":                         "Cookie: ***",
 		"Cookie:?a=b":                         "Cookie: ***",
 		"Authorization Bearer x":              "***",
+		":path: /?token=x":                    ":path: /?token=***",
 	} {
-		if got := MaskRequestLine(line); got != want {
+		if got := MaskFirstLine(line); got != want {
 			t.Errorf("%q is shown as %q, want %q", line, got, want)
 		}
 	}

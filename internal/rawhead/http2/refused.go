@@ -42,8 +42,8 @@ func nameOf(code int) string {
 	return fmt.Sprintf("error 0x%x", code)
 }
 
-// refusal returns what f, which net/http sends, refuses, if it does: one is the request that it ends, or
-// nil. last is the frame that net/http has read last.
+// refusal returns what f, which net/http sends, refuses, if it does: one is the request that it ends, which
+// no handler has, or nil. last is the frame that net/http has read last.
 func refusal(f frame.Frame, one *openRequest, last frame.Frame) (r Refused, ok bool) {
 	switch kind := f.Kind(); {
 	case kind == frame.GoAway && errorCode(f) != noError:
@@ -52,7 +52,7 @@ func refusal(f frame.Frame, one *openRequest, last frame.Frame) (r Refused, ok b
 	case kind == frame.Reset && one == nil && errorCode(f) != noError && errorCode(f) != streamClosed: // a client may get that which still sends
 		r.Reason = fmt.Sprintf("stream %d reset with %s after %s", f.Stream(), nameOf(errorCode(f)), last.Name())
 		return r, true
-	case one == nil || one.taken || !f.Ends():
+	case one == nil || !f.Ends():
 		return r, false
 	}
 	why := ""

@@ -159,8 +159,14 @@ func (rs *requests) follow(p []byte, last frame.Frame) {
 		if rs.sent == rs.looked() {
 			f := frame.Frame(rs.begun[:rs.sent])
 			rs.rest, rs.sent = frame.HeaderSize+f.Length()-rs.sent, 0
-			if f.Ends() || f.Kind() == frame.GoAway {
-				rs.ended(f, last)
+			switch i := rs.find(f.Stream()); {
+			case f.Kind() == frame.GoAway, f.Ends() && (i < 0 || !rs.open[i].taken):
+				rs.tell(f, i, last)
+				fallthrough
+			case f.Ends():
+				if i >= 0 {
+					rs.end(i)
+				}
 			}
 		}
 	}
@@ -179,20 +185,16 @@ func (rs *requests) looked() int {
 	return frame.HeaderSize
 }
 
-// ended notes f, which ends a stream or the connection.
-func (rs *requests) ended(f, last frame.Frame) {
-	i := -1
+// tell tells what f refuses, if it does: the request with this index, or none at -1. It isn't inlined, for
+// what it takes of a stack not to be there when each answer is sent: see noteFrames in rawhead.
+//
+//go:noinline
+func (rs *requests) tell(f frame.Frame, i int, last frame.Frame) {
 	var one *openRequest
-	if f.Kind() != frame.GoAway {
-		i = rs.find(f.Stream())
-	}
 	if i >= 0 {
 		one = &rs.open[i]
 	}
 	if r, ok := refusal(f, one, last); ok {
 		rs.observer.Refused(r)
-	}
-	if i >= 0 {
-		rs.end(i)
 	}
 }
