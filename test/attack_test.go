@@ -168,11 +168,12 @@ func attacks(path, slow string) []onslaught {
 }
 
 var (
-	attacked   = flag.String("attack", "", "attack the server at `address`")
-	attackTLS  = flag.Bool("attacktls", false, "attack over TLS")
-	attackPath = flag.String("attackpath", "/hello", "`target` that is asked for")
-	attackSlow = flag.String("attackslow", "/hello?delay=30s", "`target` that is answered late")
-	attackPart = flag.Int("attackpart", 1, "attack with one of `n` connections")
+	attacked    = flag.String("attack", "", "attack the server at `address`")
+	attackTLS   = flag.Bool("attacktls", false, "attack over TLS")
+	attackProxy = flag.Bool("attackproxy", false, "begin each connection with the largest PROXY protocol header")
+	attackPath  = flag.String("attackpath", "/hello", "`target` that is asked for")
+	attackSlow  = flag.String("attackslow", "/hello?delay=30s", "`target` that is answered late")
+	attackPart  = flag.Int("attackpart", 1, "attack with one of `n` connections")
 )
 
 // TestAttack attacks until it is killed.
@@ -203,16 +204,29 @@ func (a onslaught) run(addr string) {
 
 // dial connects to addr, over TLS where a goes over it.
 func (a onslaught) dial(addr string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: time.Second}
-	if !*attackTLS || a.raw {
-		return dialer.Dial("tcp", addr)
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err == nil && *attackProxy {
+		_, err = io.WriteString(c, largestHeader)
+	}
+	if err != nil || !*attackTLS || a.raw {
+		return c, err
 	}
 	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}
 	if strings.HasPrefix(a.sent, frame.Preface) {
 		config.NextProtos[0] = "h2"
 	}
-	return tls.DialWithDialer(dialer, "tcp", addr, config)
+	tc := tls.Client(c, config)
+	c.SetDeadline(time.Now().Add(time.Second))
+	if err := tc.Handshake(); err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.SetDeadline(time.Time{})
+	return tc, nil
 }
+
+// largestHeader is the largest of the PROXY protocol that is taken: addresses, and a TLV of 4,081 bytes.
+var largestHeader = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x10\x00" + strings.Repeat("\x01", 12) + "\xe0\x0f\xf1" + strings.Repeat("a", 0xff1)
 
 func (a onslaught) once(addr string) {
 	c, err := a.dial(addr)

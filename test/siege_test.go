@@ -25,6 +25,7 @@ const siegeTime = 5 * time.Second
 var (
 	siegeLimits = flag.String("siegelimits", "32,64,256", "besiege with a GOMEMLIMIT of so many `MiB`")
 	siegeAttack = flag.String("siegeattack", "", "besiege by the attacks that match `pattern`")
+	siegeProxy  = flag.Bool("siegeproxy", false, "begin each attacker's connection with the largest PROXY protocol header")
 	siegeOthers = flag.Bool("siegeothers", false, "besiege net/http alone instead")
 )
 
@@ -83,16 +84,23 @@ type besieged struct {
 
 // startOver starts the program for clients of a scheme.
 func startOver(t *testing.T, scheme string) *process {
-	if scheme == "https" {
-		return startTLS(t, "-v=0")
+	args := []string{"-v=0"}
+	if *siegeProxy {
+		args = append(args, "-proxyprotocol=accept")
 	}
-	return start(t, "-v=0")
+	if scheme == "https" {
+		return startTLS(t, args...)
+	}
+	return start(t, args...)
 }
 
 // attackers starts the attacks that match a pattern on p, over TLS for https.
 func attackers(t *testing.T, p *process, attacks, scheme string, args ...string) *process {
 	if scheme == "https" {
 		args = append(args, "-attacktls")
+	}
+	if *siegeProxy {
+		args = append(args, "-attackproxy")
 	}
 	cmd := exec.Command("nice", append([]string{os.Args[0], "-test.run=^TestAttack$/" + attacks, "-test.parallel=100",
 		"-program=" + binary, "-attack=" + p.addr}, args...)...)
