@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
 	"time"
 
 	"httpserver/internal/clienthello"
@@ -109,15 +110,14 @@ func Hello(nc net.Conn) *clienthello.Hello {
 // handshake makes nc ready to be accepted. A client that speaks plain HTTP is told so, as by
 // net/http.
 func (l *tlsListener) handshake(nc net.Conn) {
-	ctx, cancel := context.WithTimeoutCause(l.open, l.timeout, fmt.Errorf("not done within %v", l.timeout))
-	defer cancel()
+	nc.SetDeadline(time.Now().Add(l.timeout))
 	bound := &io.LimitedReader{R: nc, N: maxHandshake}
 	tc := tls.Server(&boundedConn{Conn: nc, r: bound}, l.config)
-	if err := tc.HandshakeContext(ctx); err != nil {
+	if err := tc.HandshakeContext(l.open); err != nil {
 		var notTLS tls.RecordHeaderError
 		switch {
-		case ctx.Err() != nil:
-			err = context.Cause(ctx)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			err = fmt.Errorf("not done within %v", l.timeout)
 		case errors.As(err, &notTLS) && (string(notTLS.RecordHeader[:]) == "PROXY" || string(notTLS.RecordHeader[:]) == "\r\n\r\n\x00"):
 			err = errProxy
 		case errors.As(err, &notTLS) && 'A' <= notTLS.RecordHeader[0] && notTLS.RecordHeader[0] <= 'Z':
@@ -134,6 +134,7 @@ func (l *tlsListener) handshake(nc net.Conn) {
 		return
 	}
 	bound.N = math.MaxInt64
+	nc.SetDeadline(time.Time{})
 	select {
 	case l.conns <- tc:
 	case <-l.open.Done():

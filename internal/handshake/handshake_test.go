@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"httpserver/internal/wire"
@@ -92,4 +93,46 @@ func TestOtherProtocols(t *testing.T) {
 		l.Close()
 		close(clients)
 	}
+}
+
+// A client that takes too long is told of, and so is an error of the connection below.
+func TestFailedHandshakes(t *testing.T) {
+	below := errors.New("below")
+	for _, test := range []struct {
+		fails error
+		after time.Duration
+		want  string
+	}{
+		{nil, time.Minute, "not done within 1m0s"},
+		{below, 0, "below"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := net.Pipe()
+			defer client.Close()
+			clients, told, begin := make(wire.Stage, 1), make(chan error, 1), time.Now()
+			defer close(clients)
+			clients <- failing{server, test.fails}
+			l := Listener(clients, &tls.Config{}, time.Minute, func(_ net.Conn, err error) { told <- err })
+			defer l.Close()
+			go io.Copy(io.Discard, client)
+			if err := <-told; err.Error() != test.want || test.fails != nil && !errors.Is(err, test.fails) || time.Since(begin) != test.after {
+				t.Errorf("%v is told after %v, want %s after %v", err, time.Since(begin), test.want, test.after)
+			}
+			client.Close()
+			synctest.Wait()
+		})
+	}
+}
+
+// A failing connection fails at once, unless err is nil.
+type failing struct {
+	net.Conn
+	err error
+}
+
+func (f failing) Read(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.Conn.Read(p)
 }
