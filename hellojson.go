@@ -28,7 +28,7 @@ func (h *handler) writeMembers(j head.JSON, r *http.Request, proxied *proxyproto
 			}
 		})
 	}
-	rawhead.WriteHTTP2(j, `,"http2":`, r)
+	rawhead.WriteHTTP2(j, r)
 	if trailers != nil {
 		j.WriteString(`,"trailers":`)
 		j.Fields(head.FieldsOf(string(trailers)))

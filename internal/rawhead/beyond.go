@@ -25,9 +25,9 @@ func Trailers(r *http.Request) []byte {
 	return bytes.Clone(c.http1.Trailers())
 }
 
-// WriteHTTP2 writes what the client of r announced of itself over HTTP/2, as a JSON object, and before it
-// name. It writes nothing over HTTP/1.
-func WriteHTTP2(j head.JSON, name string, r *http.Request) {
+// WriteHTTP2 writes what the client of r announced of itself over HTTP/2, as a member http2, after a comma.
+// It writes nothing over HTTP/1.
+func WriteHTTP2(j head.JSON, r *http.Request) {
 	c, one := connAndRequest(r)
 	if c == nil || c.http2 == nil {
 		return
@@ -35,7 +35,7 @@ func WriteHTTP2(j head.JSON, name string, r *http.Request) {
 	c.mu.Lock()
 	announced := c.http2.Announced()
 	c.mu.Unlock()
-	j.WriteString(name)
+	j.WriteString(`,"http2":`)
 	announced.WriteJSON(j, one.stream)
 }
 

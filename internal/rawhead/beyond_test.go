@@ -23,7 +23,7 @@ func showBeyond(w http.ResponseWriter, r *http.Request) {
 	new(head.Head).WriteJSON(io.Discard, r, func(j head.JSON) {
 		j.Flush()
 		j.Reset(w)
-		WriteHTTP2(j, " ", r)
+		WriteHTTP2(j, r)
 		j.Flush()
 		j.Reset(io.Discard)
 	})
@@ -92,7 +92,7 @@ func TestTrailersOfHTTP1(t *testing.T) {
 func TestTrailersOfHTTP2(t *testing.T) {
 	t.Parallel()
 	addr := serveOf(t, &http.Server{Handler: http.HandlerFunc(showBeyond)}, false)
-	const announced = ` {"settings":[["INITIAL_WINDOW_SIZE",2147483647]],"windowUpdate":2130706432,"streamId":1}`
+	const announced = `,"http2":{"settings":[["INITIAL_WINDOW_SIZE",2147483647]],"windowUpdate":2130706432,"streamId":1}`
 	open := wire.FrameOf(frame.Headers, frame.EndHeaders, 1, wire.Block(wire.Asked4...))
 	behind := func(fields ...wire.Coded) string {
 		return wire.FrameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, wire.Block(fields...))
@@ -135,7 +135,7 @@ func TestAnnounced(t *testing.T) {
 		for how, cut := range wire.Cuts {
 			p := wire.NewHTTP2Peer(t, "tcp", addr, nil)
 			p.Send(frame.Preface+test.raw+wire.Request(1), cut)
-			if got := p.Await(1)[1]; got != `/hello "" `+test.want {
+			if got := p.Await(1)[1]; got != `/hello "","http2":`+test.want {
 				t.Errorf("%s, %s: %s, want %s", test.what, how, got, test.want)
 			}
 			p.Conn.Close()

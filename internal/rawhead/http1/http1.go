@@ -212,6 +212,7 @@ func isOf(text []byte, r *http.Request) bool {
 
 // Idle notes that net/http has no request under way: a head may come next.
 func (h *Tracker) Idle() {
+	h.trailers = nil
 	if h.phase == lostBody {
 		h.lose(lost)
 	}
