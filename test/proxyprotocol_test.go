@@ -62,7 +62,7 @@ func TestProxyProtocol(t *testing.T) {
 	h2.Send(wire.FrameOf(frame.Data, 0, 5, "a"), wire.Cuts["whole"])
 	p.waitLog(regexp.QuoteMeta(c.LocalAddr().String()+` (for 192.0.2.1:80) (first line unknown) ended: connection ended with PROTOCOL_ERROR after DATA on stream 5`) + "\n")
 	wire.RoundTrip(t, p.addr, "GET", proxyV2+proxyV2+"GET / HTTP/1.1\r\n\r\n")
-	p.waitLog(`\(for 192\.0\.2\.1:80\) "\\r\\n\\r\\n\\x00.*" 400 refused: Bad Request: a PROXY protocol header: see -proxyprotocol\n`)
+	p.waitLog(`\(for 192\.0\.2\.1:80\) "\\r\\n\\r\\n\\x00.*" 400 refused: a PROXY protocol header: see -proxyprotocol\n`)
 }
 
 // Over TLS the header comes first.
@@ -102,7 +102,7 @@ func TestProxyProtocolOverTLS(t *testing.T) {
 func TestWrongProxyProtocol(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ mode, sent, want string }{
-		{"off", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n\r\n", `"PROXY TCP4 192\.0\.2\.1 192\.0\.2\.2 1 2" 400 refused: Bad Request: a PROXY protocol header: see -proxyprotocol`},
+		{"off", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n\r\n", `"PROXY TCP4 192\.0\.2\.1 192\.0\.2\.2 1 2" 400 refused: a PROXY protocol header: see -proxyprotocol`},
 		{"accept", "PROXY TCP4 192.0.2.1 1 2\r\n", `ended: malformed PROXY protocol header: can't read address family or protocol`},
 		{"accept", "PROXY " + strings.Repeat("a", 1<<16), `ended: PROXY protocol header too long: at most 107 bytes in version 1, 4112 in version 2`},
 		{"require", "GET / HTTP/1.1\r\n\r\n", `ended: no PROXY protocol header, which -proxyprotocol=require asks for`},

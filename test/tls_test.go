@@ -58,7 +58,7 @@ func TestTLS(t *testing.T) {
 
 	// What net/http refuses is told over TLS too.
 	io.WriteString(tc, "GET /hello HTTP/1.1\r\n\r\n")
-	p.waitLog(tc.LocalAddr().String() + ` "GET /hello HTTP/1.1" 400 refused: Bad Request: missing required Host header\n`)
+	p.waitLog(tc.LocalAddr().String() + ` "GET /hello HTTP/1.1" 400 refused: missing required Host header\n`)
 }
 
 // helloOf returns the first record of a client of TLS with config.

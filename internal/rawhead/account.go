@@ -131,7 +131,7 @@ func (a *account) failed(why string, noMemory bool) {
 func (a *account) Refused(r http2.Refused) {
 	told := Refusal{Status: r.Status, Reason: r.Reason}
 	if r.Status == http.StatusRequestHeaderFieldsTooLarge {
-		told.Reason += ": " + headTooLarge(a.maxHead)
+		told.Reason = "request head " + headTooLarge(a.maxHead)
 	}
 	if r.Fields != nil {
 		one, shown := http.Request{Proto: "HTTP/2.0"}, head.Head{Fields: r.Fields}

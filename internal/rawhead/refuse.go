@@ -1,7 +1,7 @@
 package rawhead
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -34,16 +34,15 @@ type Refusal struct {
 const maxLine = 1000
 
 // tellRefused tells of answer, by which net/http or refuse refuses a request of HTTP/1. The reason is in
-// its body, after the status where that has words of its own, or else in what came.
+// its body, behind the words of the status, or else in what came.
 func (c *conn) tellRefused(answer []byte) {
-	statusLine, body, _ := bytes.Cut(answer, []byte("\r\n"))
-	_, status, _ := bytes.Cut(statusLine, []byte(" "))
-	status, reason, _ := bytes.Cut(status, []byte(" "))
-	if _, text, _ := bytes.Cut(body, []byte("\r\n\r\n")); len(text) > 0 {
-		reason = bytes.TrimPrefix(bytes.TrimPrefix(text, status), []byte(" "))
-	}
-	number, _ := strconv.Atoi(string(status))
-	said := strings.TrimSpace(string(reason))
+	head, body, _ := strings.Cut(string(answer), "\r\n\r\n")
+	_, status, _ := strings.Cut(head, " ")
+	status, _, _ = strings.Cut(status, " ")
+	number, _ := strconv.Atoi(status)
+	words := http.StatusText(number)
+	why := strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(body), status+" "), words)
+	why = strings.TrimPrefix(why, ": ")
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,8 +50,8 @@ func (c *conn) tellRefused(answer []byte) {
 		return
 	}
 	line, pending := c.http1.FirstLine(maxLine), c.http1.Pending()
-	if said == http.StatusText(number) || number == http.StatusNotImplemented {
-		why := otherProtocol(line)
+	if why == "" || number == http.StatusNotImplemented {
+		why = otherProtocol(line)
 		switch {
 		case c.readError != nil:
 			why = c.unfinishedHead(line)
@@ -64,11 +63,8 @@ func (c *conn) tellRefused(answer []byte) {
 		case pending != nil:
 			why = reasonOf(pending)
 		}
-		if why != "" {
-			said += ": " + why
-		}
 	}
-	c.account.tell(Refusal{Line: line, Head: linesOf(pending), Status: number, Reason: said, NoMemory: number == http.StatusServiceUnavailable})
+	c.account.tell(Refusal{Line: line, Head: linesOf(pending), Status: number, Reason: cmp.Or(why, words), NoMemory: number == http.StatusServiceUnavailable})
 }
 
 // linesOf returns the lines of text, or nil where there is none.
@@ -130,7 +126,7 @@ func (c *conn) admit(size int) error {
 	a := &c.account
 	switch {
 	case size > a.maxHead+2*head.FieldCost: // neither the request line nor the empty line is a field
-		return c.refuse(http.StatusRequestHeaderFieldsTooLarge, headTooLarge(a.maxHead))
+		return c.refuse(http.StatusRequestHeaderFieldsTooLarge, "request head "+headTooLarge(a.maxHead))
 	case size <= smallHead || c.hasAcquired():
 		return nil
 	}

@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/http"
@@ -68,10 +69,10 @@ func refusal(f frame.Frame, one *openRequest, last frame.Frame) (r Refused, ok b
 	default:
 		r.Status = http.StatusBadRequest
 	}
-	if r.Status != 0 {
-		r.Reason = http.StatusText(r.Status)
-	}
-	if why != "" {
+	switch {
+	case r.Status != 0:
+		r.Reason = cmp.Or(why, http.StatusText(r.Status))
+	case why != "":
 		r.Reason += ": " + why
 	}
 	return r, true
