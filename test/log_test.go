@@ -139,7 +139,7 @@ func TestLoggedRefusals(t *testing.T) {
 		{"GET /hello HTTP/1.1\r\nX: " + strings.Repeat("a", wire.TestHead+8192) + "\r\n\r\n", `"GET /hello HTTP/1.1" 431 refused: request head over 65536 bytes, counting 32 more for each field; -maxhead says how large`},
 		{"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + wire.Forged, `"PROXY TCP4 192.0.2.1 192.0.2.2 1 2" 400 refused: a PROXY protocol header: see -proxyprotocol`},
 		{"\x16\x03\x01\x00\x05\x01\x00\x0a and so on", `"\x16\x03\x01\x00\x05\x01\x00" 400 refused: TLS on the plain port`},
-		{"GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: " + strings.Repeat("1", 5000) + "\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: bad Content-Length "` + strings.Repeat("1", 200-len(`Bad Request: bad Content-Length "`))},
+		{"GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: " + strings.Repeat("1", 5000) + "\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: bad Content-Length "` + strings.Repeat("1", 200-len(`bad Content-Length "`))},
 		{"GET /hello HTTP/1.1\r\nx@y: 3\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: field name "x@y" has an invalid character`},
 		{"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: too many Host headers`},
 		{"GET /hello HTTP/1.1\r\nAuthorization: secret\x00\r\n\r\n", `"GET /hello HTTP/1.1" 400 refused: field "Authorization": its value has an invalid character`},
