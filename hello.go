@@ -68,6 +68,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	trailers := rawhead.Trailers(r)
 	switch shown := rec.head.OrView(r); {
 	case err != nil:
+		rec.why = err.Error()
 		rec.begin(status, textType, 0)
 		fmt.Fprintln(rec, err)
 	case ask.json:

@@ -37,6 +37,7 @@ type recorder struct {
 	head   *head.Head // as it arrived; nil if that isn't known
 	status int        // 0 if there was none, after a panic
 	bytes  int64      // of the body
+	why    string     // the request is refused, for the log; or ""
 }
 
 // Unwrap lets http.ResponseController reach the connection: a profile's write deadline
@@ -65,8 +66,12 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 		rec.bytes = 0 // net/http takes the body but doesn't send it
 	}
 	peer, line, agent := peerOf(r.RemoteAddr, headerOf(r)), logging.Quote(logging.MaskQuery(cut(head.RequestLine(r))), maxLoggedLine), logging.Quote(r.UserAgent(), maxLoggedAgent)
+	why := ""
+	if rec.why != "" {
+		why = ": " + rec.why[:min(len(rec.why), maxLoggedReason)]
+	}
 	status, bytes, took := rec.status, rec.bytes, time.Since(start).Round(time.Microsecond)
-	logging.Later(len(line)+len(agent), func() { glog.Infof("%s %s %d %d %v %s", peer, line, status, bytes, took, agent) })
+	logging.Later(len(line)+len(agent)+len(why), func() { glog.Infof("%s %s %d %d %v %s%s", peer, line, status, bytes, took, agent, why) })
 }
 
 // logRefused logs a request that no handler got.
@@ -106,6 +111,9 @@ func logHandshake(nc net.Conn, err error) {
 		return
 	}
 	peer, why := peerOf(nc.RemoteAddr().String(), proxyprotocol.Of(nc)), fmt.Sprintf("%.*s", maxLoggedLine, err) // a copy
+	if strings.HasSuffix(why, "tls: bad record MAC") {
+		why += ": the client may not trust the certificate" // its alert isn't encrypted
+	}
 	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %s: %s", peer, why) })
 }
 

@@ -37,8 +37,13 @@ func otherProtocol(line []byte) string {
 // reasonOf says what is wrong with text, as much of a head as has come, or returns "". It asks the
 // standard library again, and says nothing that may be a credential.
 func reasonOf(text []byte) string {
-	_, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(text), strings.NewReader("\n\n"))))
+	r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(text), strings.NewReader("\n\n"))))
 	if err == nil {
+		for name := range r.Header { // net/http's server is stricter
+			if !head.IsToken(name) {
+				return fmt.Sprintf("field name %.60q has an invalid character", name)
+			}
+		}
 		return ""
 	}
 	var bad *url.Error
@@ -64,7 +69,10 @@ func reasonOf(text []byte) string {
 			return fmt.Sprintf("field name %.60q has an invalid character", name)
 		}
 	case strings.HasPrefix(said, "malformed HTTP"), strings.HasPrefix(said, "invalid method"): // quotes the first line, which is told apart
-		return strings.TrimSpace(said)
+		if said = strings.TrimSpace(said); said == "malformed HTTP version" {
+			said += ", or a space in the target"
+		}
+		return said
 	}
 	return why
 }

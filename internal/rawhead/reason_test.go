@@ -29,7 +29,8 @@ func TestReasons(t *testing.T) {
 		"GET / HTTP/1.1\nHost: a\nTransfer-Encoding: gzip\n": `unsupported transfer encoding: "gzip"`,
 		"GET /?token=secret\x01 HTTP/1.1\n":                  "malformed target: net/url: invalid control character in URL",
 		"GET /?token=secret\n":                               "malformed HTTP request",
-		"GET /?token=secret HTTP\n":                          "malformed HTTP version",
+		"GET /?token=secret HTTP\n":                          "malformed HTTP version, or a space in the target",
+		"GET / HTTP/1.1\nHost: a\nX-Id : 1\n":                `field name "X-Id " has an invalid character`,
 		"GET / HTTP/1.1\nHost: a\n":                          "",
 	} {
 		if got := reasonOf([]byte(head)); got != want {
@@ -142,6 +143,7 @@ func TestReasonsOfHTTP2(t *testing.T) {
 	with := func(name, value string) string {
 		return block(frame.EndStream, append(asked, wire.Literal(name, value))...)
 	}
+	const malformedBlock = ": a malformed header block, or a field over twice as large as a head may be"
 	const line, malformed = "GET /hello HTTP/2.0", "stream 1 reset with PROTOCOL_ERROR: "
 	for _, test := range []struct{ raw, line, want string }{
 		{with("X-Upper", "secret"), line, malformed + `field name "X-Upper" has a letter in upper case`},
@@ -151,6 +153,7 @@ func TestReasonsOfHTTP2(t *testing.T) {
 		{with(":status", "secret"), line, malformed + `pseudo-field ":status" isn't one of a request`},
 		{block(frame.EndStream, wire.Literal("x", "1"), wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "/hello")), line, malformed + "pseudo-field :method behind a field"},
 		{block(frame.EndStream, wire.Indexed(2), wire.LiteralOf(4, "/hello")), line, malformed + "no pseudo-field :scheme"},
+		{block(frame.EndStream, wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "secret")), "GET secret HTTP/2.0", malformed + "pseudo-field :path doesn't begin with /"},
 		{with("connection", "close"), line, "400 field \"connection\" isn't for HTTP/2"},
 		{with("te", "gzip"), line, "400 field \"te\" may only be \"trailers\" over HTTP/2"},
 		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 4)...)...)), "", "431 request head over 65536 bytes, counting 32 more for each field"},
@@ -159,7 +162,8 @@ func TestReasonsOfHTTP2(t *testing.T) {
 		{wire.FrameOf(frame.Data, 0, 1, "a"), "", "connection ended with PROTOCOL_ERROR after DATA on stream 1"},
 		{wire.FrameOf(frame.Settings, 0, 0, "a"), "", "connection ended with FRAME_SIZE_ERROR after SETTINGS on stream 0"},
 		{wire.FrameOf(frame.Headers, frame.EndHeaders, 2), "", "connection ended with PROTOCOL_ERROR after HEADERS on stream 2"},
-		{wire.FrameOf(frame.Headers, frame.EndHeaders, 1, "\xff\xff\xff"), "", "connection ended with COMPRESSION_ERROR after HEADERS on stream 1"},
+		{wire.FrameOf(frame.Headers, frame.EndHeaders, 1, "\xff\xff\xff"), "", "connection ended with COMPRESSION_ERROR after HEADERS on stream 1" + malformedBlock},
+		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, wire.Literal("x", strings.Repeat("a", 3*wire.TestHead)))...))[:40000], "", "connection ended with COMPRESSION_ERROR after HEADERS on stream 1" + malformedBlock},
 	} {
 		p := wire.NewHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
 		p.Send(wire.HTTP2Start+test.raw, wire.Cuts["whole"])

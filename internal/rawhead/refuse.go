@@ -50,7 +50,8 @@ func (c *conn) tellRefused(answer []byte) {
 		return
 	}
 	line, pending := c.http1.FirstLine(maxLine), c.http1.Pending()
-	if why == "" || number == http.StatusNotImplemented {
+	if why == "" || why == "invalid header name" || number == http.StatusNotImplemented {
+		words = cmp.Or(why, words)
 		why = otherProtocol(line)
 		switch {
 		case c.readError != nil:
@@ -80,7 +81,7 @@ func linesOf(text []byte) iter.Seq[string] {
 func (c *conn) tellUnanswered() {
 	switch {
 	case c.http2 != nil:
-		if c.http2.Unfinished() != 0 {
+		if c.http2.Unfinished() != 0 && !c.http2.GoneAway() {
 			c.account.tell(Refusal{Reason: c.unfinished("frame or header block")})
 		}
 	case !c.handled.Load():

@@ -207,6 +207,9 @@ func (h *Tracker) Unfinished() int {
 	return h.whole + 1
 }
 
+// GoneAway reports whether a GOAWAY has been sent that says why the connection ends.
+func (h *Tracker) GoneAway() bool { return h.requests.goneAway }
+
 // Passing returns how many bytes of a frame are yet to come, to be handed on as they are.
 func (h *Tracker) Passing() int { return h.passing }
 

@@ -28,8 +28,9 @@ var errorCodes = []string{"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_
 
 // What an error code of a frame that the server sends means here.
 const (
-	noError      = 0
-	streamClosed = 5
+	noError          = 0
+	streamClosed     = 5
+	compressionError = 9
 )
 
 // errorCode returns the error code at the end of f, a RST_STREAM or the beginning of a GOAWAY.
@@ -49,6 +50,9 @@ func refusal(f frame.Frame, one *openRequest, last frame.Frame) (r Refused, ok b
 	switch kind := f.Kind(); {
 	case kind == frame.GoAway && errorCode(f) != noError:
 		r.Reason = fmt.Sprintf("connection ended with %s after %s on stream %d", nameOf(errorCode(f)), last.Name(), last.Stream())
+		if errorCode(f) == compressionError {
+			r.Reason += ": a malformed header block, or a field over twice as large as a head may be"
+		}
 		return r, true
 	case kind == frame.Reset && one == nil && errorCode(f) != noError && errorCode(f) != streamClosed: // a client may get that which still sends
 		r.Reason = fmt.Sprintf("stream %d reset with %s after %s", f.Stream(), nameOf(errorCode(f)), last.Name())
@@ -84,7 +88,7 @@ var ofConnection = []string{"connection", "keep-alive", "proxy-connection", "tra
 // malformed says what is wrong with fields, of a request, by RFC 9113 section 8, or returns "". It says
 // no value.
 func malformed(fields []head.Field) string {
-	seen := map[string]bool{}
+	seen := map[string]string{}
 	for i, f := range fields {
 		name, pseudo := strings.CutPrefix(f.Name, ":")
 		switch {
@@ -95,19 +99,22 @@ func malformed(fields []head.Field) string {
 			continue
 		case !slices.Contains([]string{"method", "path", "scheme", "authority", "protocol"}, name):
 			return fmt.Sprintf("pseudo-field %.60q isn't one of a request", f.Name)
-		case seen[name]:
+		case seen[name] != "":
 			return "two pseudo-fields " + f.Name
 		case i > 0 && !strings.HasPrefix(fields[i-1].Name, ":"):
 			return "pseudo-field " + f.Name + " behind a field"
 		case hasControl(f.Value):
 			return "pseudo-field " + f.Name + ": its value has an invalid character"
 		}
-		seen[name] = true
+		seen[name] = f.Value
 	}
 	for _, name := range []string{"method", "path", "scheme"} {
-		if !seen[name] {
+		if seen[name] == "" && seen["method"] != http.MethodConnect {
 			return "no pseudo-field :" + name
 		}
+	}
+	if path := seen["path"]; path != "" && path[0] != '/' && path != "*" {
+		return "pseudo-field :path doesn't begin with /"
 	}
 	return ""
 }

@@ -48,6 +48,9 @@ func TestWhatIsNoRefusal(t *testing.T) {
 			if len(told) != test.told {
 				t.Errorf("%s, %d bytes at a time: %+v is told", what, size, told)
 			}
+			if got := h.GoneAway(); got != (what == "an error") {
+				t.Errorf("%s: gone away: %v", what, got)
+			}
 		}
 	}
 }

@@ -24,6 +24,8 @@ type requests struct {
 	begun [frame.HeaderSize + 8]byte // the first bytes of the frame that is being sent
 	sent  int                        // how many of them have been
 	rest  int                        // bytes yet to be sent behind them
+
+	goneAway bool // a GOAWAY with an error has been sent
 }
 
 type openRequest struct {
@@ -195,6 +197,7 @@ func (rs *requests) tell(f frame.Frame, i int, last frame.Frame) {
 		one = &rs.open[i]
 	}
 	if r, ok := refusal(f, one, last); ok {
+		rs.goneAway = f.Kind() == frame.GoAway
 		rs.observer.Refused(r)
 	}
 }
