@@ -30,10 +30,10 @@ func (h *Head) WriteJSON(w io.Writer, r *http.Request, more func(j JSON)) {
 				j.WriteString("],")
 			}
 			name = next
-			j.string(name)
+			j.String(name)
 			j.WriteString(":[")
 		}
-		j.string(fields[i].Value)
+		j.String(fields[i].Value)
 	}
 	if len(sorted) > 0 {
 		j.WriteByte(']')

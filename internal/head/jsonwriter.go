@@ -17,9 +17,9 @@ type JSON struct{ *bufio.Writer }
 func (j JSON) Members(before string, namesAndValues ...string) {
 	for i := 0; i < len(namesAndValues); i += 2 {
 		j.WriteString(before)
-		j.string(namesAndValues[i])
+		j.String(namesAndValues[i])
 		j.WriteByte(':')
-		j.string(namesAndValues[i+1])
+		j.String(namesAndValues[i+1])
 		before = ","
 	}
 }
@@ -31,7 +31,7 @@ func (j JSON) Strings(values []string) {
 		if i > 0 {
 			j.WriteByte(',')
 		}
-		j.string(value)
+		j.String(value)
 	}
 	j.WriteByte(']')
 }
@@ -48,8 +48,8 @@ func (j JSON) Fields(fields []Field) {
 	j.WriteByte(']')
 }
 
-// string writes s, read as ISO-8859-1 if it isn't UTF-8.
-func (j JSON) string(s string) {
+// String writes s, read as ISO-8859-1 if it isn't UTF-8.
+func (j JSON) String(s string) {
 	latin1 := !utf8.ValidString(s)
 	j.WriteByte('"')
 	for s != "" {

@@ -2,6 +2,7 @@ package rawhead
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -177,6 +178,15 @@ func TestReasonsOfHTTP2(t *testing.T) {
 		p.Conn.Close()
 	}
 	p := wire.NewHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
+	p.Send(wire.HTTP2Start, wire.Cuts["whole"])
+	for n := range testStreams + 1 { // whose bodies don't end
+		p.Send(wire.FrameOf(frame.Headers, frame.EndHeaders, 2*n+1, wire.Block(wire.Asked4...)), wire.Cuts["whole"])
+	}
+	if r, want := <-told, fmt.Sprintf("stream %d reset with REFUSED_STREAM: %d requests are open", 2*testStreams+1, testStreams+1); r.Reason != want {
+		t.Errorf("%q is told of one too many, want %q", r.Reason, want)
+	}
+	p.Conn.Close()
+	p = wire.NewHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
 	p.Send(wire.HTTP2Start+wire.Request(1), wire.Cuts["whole"])
 	p.Await(1)
 	p.Conn.Close()

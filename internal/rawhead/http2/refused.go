@@ -45,8 +45,8 @@ func nameOf(code int) string {
 }
 
 // refusal returns what f, which net/http sends, refuses, if it does: one is the request that it ends, which
-// no handler has, or nil. last is the frame that net/http has read last.
-func refusal(f frame.Frame, one *openRequest, last frame.Frame) (r Refused, ok bool) {
+// no handler has, or nil; open requests there are with it. last is the frame that net/http has read last.
+func refusal(f frame.Frame, one *openRequest, open int, last frame.Frame) (r Refused, ok bool) {
 	switch kind := f.Kind(); {
 	case kind == frame.GoAway && errorCode(f) != noError:
 		r.Reason = fmt.Sprintf("connection ended with %s after %s on stream %d", nameOf(errorCode(f)), last.Name(), last.Stream())
@@ -67,18 +67,17 @@ func refusal(f frame.Frame, one *openRequest, last frame.Frame) (r Refused, ok b
 	}
 	switch {
 	case f.Kind() == frame.Reset:
-		r.Reason = fmt.Sprintf("stream %d reset with %s", f.Stream(), nameOf(errorCode(f)))
+		if why == "" {
+			why = fmt.Sprintf("%d requests are open", open)
+		}
+		r.Reason = fmt.Sprintf("stream %d reset with %s: %s", f.Stream(), nameOf(errorCode(f)), why)
+		return r, true
 	case one.As == TooLarge:
 		r.Status = http.StatusRequestHeaderFieldsTooLarge
 	default:
 		r.Status = http.StatusBadRequest
 	}
-	switch {
-	case r.Status != 0:
-		r.Reason = cmp.Or(why, http.StatusText(r.Status))
-	case why != "":
-		r.Reason += ": " + why
-	}
+	r.Reason = cmp.Or(why, http.StatusText(r.Status))
 	return r, true
 }
 

@@ -196,8 +196,8 @@ func (rs *requests) tell(f frame.Frame, i int, last frame.Frame) {
 	if i >= 0 {
 		one = &rs.open[i]
 	}
-	if r, ok := refusal(f, one, last); ok {
-		rs.goneAway = f.Kind() == frame.GoAway
+	if r, ok := refusal(f, one, len(rs.open), last); ok {
+		rs.goneAway = rs.goneAway || f.Kind() == frame.GoAway
 		rs.observer.Refused(r)
 	}
 }
