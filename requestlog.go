@@ -22,12 +22,18 @@ import (
 // what a client chose is to be cut first, so that the rest stays: a byte quoted
 // takes 4 at most, a rune 10.
 
-// logged reports whether r is logged, by -v or by -vmodule=requestlog=N.
+// verbose reports whether lines of a level are logged, by -v or by -vmodule=requestlog=N. It isn't inlined:
+// glog looks for the file of the compiled function that asks.
+//
+//go:noinline
+func verbose(level glog.Level) bool { return bool(glog.V(level)) }
+
+// logged reports whether r is logged.
 func logged(r *http.Request) bool {
 	if r.URL.Path == healthzPath {
-		return bool(glog.V(3))
+		return verbose(3)
 	}
-	return bool(glog.V(2))
+	return verbose(2)
 }
 
 // A recorder is the ResponseWriter of every handler here. It notes what is answered,
@@ -76,11 +82,11 @@ func (rec *recorder) log(r *http.Request, start time.Time) {
 
 // logRefused logs a request that no handler got.
 func logRefused(r rawhead.Refusal) {
-	if !glog.V(2) {
+	if !verbose(2) {
 		return
 	}
 	peer := peerOf(r.Conn.RemoteAddr().String(), proxyprotocol.Of(r.Conn))
-	if glog.V(4) && r.Head != nil {
+	if verbose(4) && r.Head != nil {
 		logLines(peer, r.Head)
 	}
 	line := "(first line unknown)"
@@ -147,7 +153,7 @@ const (
 
 // logHead logs at -v=4 the head of r, which is h or else net/http's view.
 func logHead(r *http.Request, h *head.Head) {
-	if glog.V(4) {
+	if verbose(4) {
 		logLines(peerOf(r.RemoteAddr, headerOf(r)), h.OrView(r).Lines(r))
 	}
 }

@@ -67,21 +67,23 @@ func TestLoggedStatus(t *testing.T) {
 	for _, test := range []struct {
 		request string
 		logged  string
+		why     string
 	}{
-		{"GET /nowhere HTTP/1.1", `404 \d\d+`},
-		{"GET /hello?status=503 HTTP/1.1", "503 43"},
-		{"GET /hello?status=204 HTTP/1.1", "204 0"},
-		{"GET /hello?status=999 HTTP/1.1", "400 30"},
-		{"HEAD /hello HTTP/1.1", "200 0"},
-		{"POST /healthz HTTP/1.1", `405 \d\d+`},
-		{"GET /debug/pprof/ HTTP/1.1", `403 \d\d+`},
-		{"GET /debug/pprof HTTP/1.1", `307 \d\d+`},
-		{"POST /hello HTTP/1.1\r\nContent-Length: 10485761", `413 \d\d+`},
+		{"GET /nowhere HTTP/1.1", `404 \d\d+`, ""},
+		{"GET /hello?status=503 HTTP/1.1", "503 43", ""},
+		{"GET /hello?status=204 HTTP/1.1", "204 0", ""},
+		{"GET /hello?status=999 HTTP/1.1", "400 30", `: status="999": want 200 to 599`},
+		{"HEAD /hello HTTP/1.1", "200 0", ""},
+		{"POST /healthz HTTP/1.1", `405 \d\d+`, ""},
+		{"GET /debug/pprof/ HTTP/1.1", `403 \d\d+`, ""},
+		{"GET /debug/pprof HTTP/1.1", `307 \d\d+`, ""},
+		{"POST /hello HTTP/1.1\r\nContent-Length: 10485761", `413 \d\d+`, ": request body over 10485760 bytes"},
+		{"POST /hello HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: a\r\n\r\nzz", `400 \d\d+`, ": request body: invalid byte in chunk length"},
 	} {
 		line, _, _ := strings.Cut(test.request, "\r\n")
 		method, _, _ := strings.Cut(line, " ")
 		_, _, peer := wire.RoundTrip(t, p.addr, method, test.request+"\r\nHost: other\r\n\r\n")
-		p.waitLog(`requestlog\.go:\d+\] ` + peer + ` ` + regexp.QuoteMeta(`"`+line+`" `) + test.logged + ` [\d.]+(µs|ms|s) ""\n`)
+		p.waitLog(`requestlog\.go:\d+\] ` + peer + ` ` + regexp.QuoteMeta(`"`+line+`" `) + test.logged + ` [\d.]+(µs|ms|s) ""` + regexp.QuoteMeta(test.why) + `\n`)
 	}
 }
 
