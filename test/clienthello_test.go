@@ -72,19 +72,26 @@ func TestClientHellos(t *testing.T) {
 	}
 }
 
-// A hello of 16 KB is served, and one that offers more than is kept is served without being shown.
+// A hello of 14 KB is shown, and one that offers more than is kept is served without being shown.
 func TestLargeHellos(t *testing.T) {
 	t.Parallel()
 	p := startTLS(t)
-	for count, shown := range map[int]bool{100: true, 2000: false} {
-		config := &tls.Config{InsecureSkipVerify: true, NextProtos: append([]string{"http/1.1"}, slices.Repeat([]string{"abc"}, count)...)}
+	for _, test := range []struct {
+		count, length int
+		shown         bool
+	}{
+		{100, 3, true},
+		{55, 250, true},
+		{2000, 3, false}, // whose headers take more than their letters
+	} {
+		config := &tls.Config{InsecureSkipVerify: true, NextProtos: append([]string{"http/1.1"}, slices.Repeat([]string{strings.Repeat("a", test.length)}, test.count)...)}
 		c, err := tls.Dial("tcp", p.addr, config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		httpRequest(t, "https://"+p.addr+"/hello?format=json").Write(c)
-		if _, body := wire.ReadResponse(t, bufio.NewReader(c), "GET"); strings.Contains(body, `"clientHello":`) != shown {
-			t.Errorf("of %d protocols: %.300s", count, body)
+		if _, body := wire.ReadResponse(t, bufio.NewReader(c), "GET"); strings.Contains(body, `"clientHello":`) != test.shown {
+			t.Errorf("of %d protocols of %d bytes: %.300s", test.count, test.length, body)
 		}
 		c.Close()
 	}
