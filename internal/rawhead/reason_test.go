@@ -158,13 +158,13 @@ func TestReasonsOfHTTP2(t *testing.T) {
 		{with("connection", "close"), line, "400 field \"connection\" isn't for HTTP/2"},
 		{with("te", "gzip"), line, "400 field \"te\" may only be \"trailers\" over HTTP/2"},
 		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 4)...)...)), "", "431 request head over 65536 bytes, counting 32 more for each field"},
-		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 5)...)...)), "", "connection ended: a header block of over 131226 bytes"},
+		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 5)...)...)), "", "a header block of over 131226 bytes"},
 		{block(frame.EndStream, wire.Literal("x", "1")), "", "stream 1 reset with PROTOCOL_ERROR after HEADERS"},
-		{wire.FrameOf(frame.Data, 0, 1, "a"), "", "connection ended with PROTOCOL_ERROR after DATA on stream 1"},
-		{wire.FrameOf(frame.Settings, 0, 0, "a"), "", "connection ended with FRAME_SIZE_ERROR after SETTINGS on stream 0"},
-		{wire.FrameOf(frame.Headers, frame.EndHeaders, 2), "", "connection ended with PROTOCOL_ERROR after HEADERS on stream 2"},
-		{wire.FrameOf(frame.Headers, frame.EndHeaders, 1, "\xff\xff\xff"), "", "connection ended with COMPRESSION_ERROR after HEADERS on stream 1" + malformedBlock},
-		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, wire.Literal("x", strings.Repeat("a", 3*wire.TestHead)))...))[:40000], "", "connection ended with COMPRESSION_ERROR after HEADERS on stream 1" + malformedBlock},
+		{wire.FrameOf(frame.Data, 0, 1, "a"), "", "connection error PROTOCOL_ERROR after DATA on stream 1"},
+		{wire.FrameOf(frame.Settings, 0, 0, "a"), "", "connection error FRAME_SIZE_ERROR after SETTINGS on stream 0"},
+		{wire.FrameOf(frame.Headers, frame.EndHeaders, 2), "", "connection error PROTOCOL_ERROR after HEADERS on stream 2"},
+		{wire.FrameOf(frame.Headers, frame.EndHeaders, 1, "\xff\xff\xff"), "", "connection error COMPRESSION_ERROR after HEADERS on stream 1" + malformedBlock},
+		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, wire.Literal("x", strings.Repeat("a", 3*wire.TestHead)))...))[:40000], "", "connection error COMPRESSION_ERROR after HEADERS on stream 1" + malformedBlock},
 	} {
 		p := wire.NewHTTP2Peer(t, "tcp", ln.Addr().String(), nil)
 		p.Send(wire.HTTP2Start+test.raw, wire.Cuts["whole"])

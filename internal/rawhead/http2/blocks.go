@@ -41,7 +41,7 @@ func (h *Tracker) decode() bool {
 			fragment = h.block
 		}
 		if most := 2 * (h.maxHead + MarkerSize); len(fragment) > most { // net/http goes on if they hold no fields
-			h.observer.Refused(Refused{Reason: fmt.Sprintf("connection ended: a header block of over %d bytes", most)})
+			h.observer.Refused(Refused{Reason: fmt.Sprintf("a header block of over %d bytes", most)})
 			h.end()
 			return true
 		}

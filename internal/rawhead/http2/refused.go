@@ -49,7 +49,7 @@ func nameOf(code int) string {
 func refusal(f frame.Frame, one *openRequest, open int, last frame.Frame) (r Refused, ok bool) {
 	switch kind := f.Kind(); {
 	case kind == frame.GoAway && errorCode(f) != noError:
-		r.Reason = fmt.Sprintf("connection ended with %s after %s on stream %d", nameOf(errorCode(f)), last.Name(), last.Stream())
+		r.Reason = fmt.Sprintf("connection error %s after %s on stream %d", nameOf(errorCode(f)), last.Name(), last.Stream())
 		if errorCode(f) == compressionError {
 			r.Reason += ": a malformed header block, or a field over twice as large as a head may be"
 		}
