@@ -113,7 +113,7 @@ func (c *conn) unfinished(what string) string {
 	}
 	switch {
 	case c.readError == nil || errors.Is(c.readError, net.ErrClosed):
-		return "the server closed before the " + what + " was whole"
+		return "closed before the " + what + " was whole"
 	case errors.Is(c.readError, os.ErrDeadlineExceeded):
 		return fmt.Sprintf("%s not whole within %v", what, c.of.headTimeout)
 	default:

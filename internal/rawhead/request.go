@@ -60,8 +60,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// putHead has Of(r) return the head of one. It isn't inlined, for its copy of the request not to be on the stack while
-// the handler runs: over HTTP/2 that stack would grow, for 40,000 instructions.
+// putHead has Of(r) return the head of one. It isn't inlined, for its copy of the request not to be on the
+// stack while the handler runs: over HTTP/2 that stack would grow, for 40,000 instructions.
 //
 //go:noinline
 func putHead(r *http.Request, one http2.Request) {

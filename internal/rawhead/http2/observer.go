@@ -2,8 +2,8 @@ package http2
 
 // This file holds what a tracker knows of memory, and of who is told.
 
-// An Observer says what there is memory for, and is told of what net/http refuses. Sizes are in bytes, as heads are counted; announced
-// are those of fields Trailer.
+// An Observer says what there is memory for, and is told of what net/http refuses. Sizes are in bytes, as
+// heads are counted; announced are those of fields Trailer.
 type Observer interface {
 	// Block is told that a header block will have up to size bytes with the frame that has begun,
 	// and by 0 that no block is coming any more. Where it reports false the connection ends.
