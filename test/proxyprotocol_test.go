@@ -61,6 +61,9 @@ func TestProxyProtocol(t *testing.T) {
 	}
 	h2.Send(wire.FrameOf(frame.Data, 0, 5, "a"), wire.Cuts["whole"])
 	p.waitLog(regexp.QuoteMeta(c.LocalAddr().String()+` (for 192.0.2.1:80) (first line unknown) ended: connection error PROTOCOL_ERROR after DATA on stream 5`) + "\n")
+	if log := p.log(); strings.Contains(log, "http2: server connection error") {
+		t.Errorf("net/http's own line is logged beside:\n%s", log)
+	}
 	wire.RoundTrip(t, p.addr, "GET", proxyV2+proxyV2+"GET / HTTP/1.1\r\n\r\n")
 	p.waitLog(`\(for 192\.0\.2\.1:80\) "\\r\\n\\r\\n\\x00.*" 400 refused: a PROXY protocol header: see -proxyprotocol\n`)
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -185,4 +186,17 @@ func TestHTTP2OverTLS(t *testing.T) {
 	if got := peer.Await(1); !strings.HasPrefix(got[0], "GOAWAY 12 ") {
 		t.Errorf("over a prohibited cipher suite: %v", got)
 	}
+}
+
+// A client that doesn't trust the certificate is told of as that.
+func TestUntrustedCertificate(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip(err)
+	}
+	t.Parallel()
+	p := startTLS(t)
+	if err := exec.Command("curl", "-q", "-s", "--noproxy", "*", "https://"+p.addr+"/").Run(); err == nil {
+		t.Error("curl trusts it")
+	}
+	p.waitLog(`TLS handshake with 127\.0\.0\.1:\d+: .*(bad record MAC: the client may not trust the certificate|unknown certificate.*)\n`)
 }

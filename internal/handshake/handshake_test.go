@@ -124,6 +124,34 @@ func TestFailedHandshakes(t *testing.T) {
 	}
 }
 
+// The time for a handshake doesn't bound what comes after it.
+func TestAfterHandshake(t *testing.T) {
+	config := &tls.Config{Certificates: []tls.Certificate{wire.NewPair(t, nil)}}
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		clients := make(wire.Stage, 1)
+		defer close(clients)
+		clients <- server
+		l := Listener(clients, config, time.Second, func(_ net.Conn, err error) { t.Error(err) })
+		defer l.Close()
+		tc := tls.Client(client, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+		go func() {
+			tc.Handshake()
+			time.Sleep(time.Minute)
+			tc.Write([]byte("a"))
+		}()
+		nc, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := nc.Read(make([]byte, 1)); err != nil {
+			t.Errorf("a minute later: %v", err)
+		}
+		client.Close()
+		server.Close()
+	})
+}
+
 // A failing connection fails at once, unless err is nil.
 type failing struct {
 	net.Conn

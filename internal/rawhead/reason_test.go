@@ -97,6 +97,8 @@ func TestUnfinishedHeads(t *testing.T) {
 		{half, evicted, "closed to make room before the head was whole", "GET / HTTP/1.1"},
 		{half, gone, "the client closed before the head was whole", "GET / HTTP/1.1"},
 		{"\x16\x03\x01\x02\x00", gone, "TLS on the plain port; the client closed before the head was whole", "\x16\x03\x01\x02\x00"},
+		{"\x16\x03\x01\x02\x00", late, "TLS on the plain port; head not whole within 10s", "\x16\x03\x01\x02\x00"},
+		{wire.HTTP2Start + wire.CutIntoFrames(1, 16000, wire.Block(wire.Literal("x", strings.Repeat("a", 3*wire.TestHead))))[:40000], late, "a field over twice as large as a head may be", ""},
 		{preface, late, "head not whole within 10s", "PRI * HTTP/2.0"},
 		{wire.HTTP2Start + wire.FrameOf(frame.Headers, 0, 1), late, "frame or header block not whole within 10s", ""},
 		{wire.HTTP2Start + wire.FrameOf(frame.Headers, 0, 1), gone, "the client closed before the frame or header block was whole", ""},

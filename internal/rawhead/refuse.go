@@ -54,8 +54,10 @@ func (c *conn) tellRefused(answer []byte) {
 		words = cmp.Or(why, words)
 		why = otherProtocol(line)
 		switch {
+		case c.readError != nil && why != "":
+			why += "; " + c.unfinished("head")
 		case c.readError != nil:
-			why = c.unfinishedHead(line)
+			why = c.unfinished("head")
 		case why != "":
 		case len(line) > 0 && (line[0] == '\r' || line[0] == '\n'):
 			why = "an empty line before the request line"
@@ -85,7 +87,7 @@ func (c *conn) tellUnanswered() {
 			c.account.tell(Refusal{Reason: c.unfinished("frame or header block")})
 		}
 	case !c.handled.Load():
-		c.tellUnread(c.unfinishedHead(c.http1.FirstLine(maxLine)))
+		c.tellUnread(c.unfinished("head"))
 	}
 }
 
@@ -94,14 +96,6 @@ func (c *conn) tellUnread(why string) {
 	if line := c.http1.FirstLine(maxLine); len(line) > 0 && !c.silent.Swap(true) {
 		c.account.tell(Refusal{Line: line, Head: linesOf(c.http1.Pending()), Reason: why})
 	}
-}
-
-// unfinishedHead says why a head that begins with line isn't whole. c.mu is to be held.
-func (c *conn) unfinishedHead(line []byte) string {
-	if other := otherProtocol(line); other != "" {
-		return other + "; " + c.unfinished("head")
-	}
-	return c.unfinished("head")
 }
 
 // unfinished says why what isn't whole. c.mu is to be held.
