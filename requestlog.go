@@ -107,6 +107,9 @@ func logRefused(r rawhead.Refusal) {
 
 // logEnded logs a connection that ended before its first request.
 func logEnded(nc net.Conn, err error) {
+	if !verbose(2) {
+		return
+	}
 	peer, why := nc.RemoteAddr(), err.Error()
 	logging.Later(len(why), func() { glog.Infof("%v ended: %s", peer, why) })
 }

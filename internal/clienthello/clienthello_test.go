@@ -137,11 +137,11 @@ func TestKeptIsBounded(t *testing.T) {
 		info tls.ClientHelloInfo
 		kept bool
 	}{
-		"8,192 suites":          {tls.ClientHelloInfo{CipherSuites: make([]uint16, maxKept/2)}, true},
+		"512 suites":            {tls.ClientHelloInfo{CipherSuites: make([]uint16, maxKept/2)}, true},
 		"more":                  {tls.ClientHelloInfo{CipherSuites: make([]uint16, maxKept/2), Extensions: make([]uint16, 1)}, false},
-		"900 names":             {tls.ClientHelloInfo{SupportedProtos: slices.Repeat([]string{"a"}, 900)}, true},
-		"1,000 names":           {tls.ClientHelloInfo{SupportedProtos: slices.Repeat([]string{"a"}, 1000)}, false},
-		"the sum of both kinds": {tls.ClientHelloInfo{SupportedProtos: slices.Repeat([]string{"a"}, 900), SignatureSchemes: make([]tls.SignatureScheme, 4000)}, false},
+		"60 names":              {tls.ClientHelloInfo{SupportedProtos: slices.Repeat([]string{"a"}, 60)}, true},
+		"61 names":              {tls.ClientHelloInfo{SupportedProtos: slices.Repeat([]string{"a"}, 61)}, false},
+		"the sum of both kinds": {tls.ClientHelloInfo{SupportedProtos: slices.Repeat([]string{"a"}, 50), SignatureSchemes: make([]tls.SignatureScheme, 300)}, false},
 	} {
 		h := Keep(&test.info)
 		if (h != nil) != test.kept {

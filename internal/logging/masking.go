@@ -1,6 +1,7 @@
 package logging
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,22 +54,30 @@ func MaskFirstLine(line string) string {
 	return MaskQuery(line)
 }
 
-// MaskQuery returns line, a request line, without the values of its query that are credentials.
+// MaskQuery returns line, a request line, without what stands behind = where a credential's name stands before
+// it. It looks at each part between the characters by which a query, or what is taken for one, may be divided.
 func MaskQuery(line string) string {
-	path, query, ok := strings.Cut(line, "?")
-	if !ok {
+	if !strings.Contains(line, "=") {
 		return line
 	}
-	query, version, _ := strings.Cut(query, " ")
-	if version != "" {
-		version = " " + version
-	}
-	var shown []string
-	for part := range strings.SplitSeq(query, "&") {
-		if name, _, ok := strings.Cut(part, "="); ok && isCredential(name) {
-			part = name + "=***"
+	var shown strings.Builder
+	for line != "" {
+		end := strings.IndexAny(line[1:], "&;?# ") + 1 // a part begins with its divider
+		if end == 0 {
+			end = len(line)
 		}
-		shown = append(shown, part)
+		part := line[:end]
+		if last := strings.LastIndex(part, "="); last >= 0 {
+			name := part[:last]
+			if plain, err := url.QueryUnescape(name); err == nil {
+				name = plain
+			}
+			if isCredential(name) {
+				part = part[:strings.Index(part, "=")] + "=***"
+			}
+		}
+		shown.WriteString(part)
+		line = line[end:]
 	}
-	return path + "?" + strings.Join(shown, "&") + version
+	return shown.String()
 }

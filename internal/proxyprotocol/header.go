@@ -148,11 +148,13 @@ func (h *Header) WriteJSON(j head.JSON) {
 	}
 	tlvs, _ := h.parsed.TLVs() // parse has seen them
 	j.WriteString(`,"tlvs":`)
-	writeTLVs(j, tlvs)
+	writeTLVs(j, tlvs, true)
 	j.WriteByte('}')
 }
 
-func writeTLVs(j head.JSON, tlvs []proxyproto.TLV) {
+// writeTLVs writes an array. Only one of the header itself may be opened: in one of TLS there is none of TLS
+// (section 2.2.6), but a client could put 500 into each other.
+func writeTLVs(j head.JSON, tlvs []proxyproto.TLV, open bool) {
 	j.WriteByte('[')
 	for i, tlv := range tlvs {
 		if i > 0 {
@@ -163,9 +165,10 @@ func writeTLVs(j head.JSON, tlvs []proxyproto.TLV) {
 			j.Members(",", "name", name)
 		}
 		switch ssl, err := tlvparse.SSL(tlv); {
-		case err == nil:
+		case tlv.Type == proxyproto.PP2_TYPE_NOOP: // whose value the library drops
+		case err == nil && open:
 			fmt.Fprintf(j, `,"client":%d,"verify":%d,"tlvs":`, ssl.Client, ssl.Verify)
-			writeTLVs(j, ssl.TLV)
+			writeTLVs(j, ssl.TLV, false)
 		case isText(tlv.Value):
 			j.Members(",", "value", string(tlv.Value))
 		default:

@@ -83,9 +83,10 @@ func TestHeaders(t *testing.T) {
 		{v2(0x20, 0x11, v4Ends), `{"version":2,"command":"LOCAL","transport":"TCP4",` + v4Shown + `,"tlvs":[]}`, "PROXY UNKNOWN", ""},
 		{v2(0x21, 0x11, v4Ends, tlv(0x05, "id-1"), tlv(0xe1, "\x00\xff"), tlv(0x04, "\x00\x00"), tlv(0x02, "")),
 			`{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[{"type":"0x05","name":"PP2_TYPE_UNIQUE_ID","value":"id-1"},` +
-				`{"type":"0xe1","base64":"AP8="},{"type":"0x04","name":"PP2_TYPE_NOOP","value":""},{"type":"0x02","name":"PP2_TYPE_AUTHORITY","value":""}]}`, v4Spelt, "192.0.2.1:80"},
+				`{"type":"0xe1","base64":"AP8="},{"type":"0x04","name":"PP2_TYPE_NOOP"},{"type":"0x02","name":"PP2_TYPE_AUTHORITY","value":""}]}`, v4Spelt, "192.0.2.1:80"},
 		{v2(0x21, 0x11, v4Ends, ssl), `{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[{"type":"0x20","name":"PP2_TYPE_SSL","client":1,"verify":0,"tlvs":[` +
 			`{"type":"0x21","name":"PP2_SUBTYPE_SSL_VERSION","value":"TLSv1.3"},{"type":"0x23","name":"PP2_SUBTYPE_SSL_CIPHER","value":"TLS_AES_128_GCM_SHA256"}]}]}`, v4Spelt, "192.0.2.1:80"},
+		{v2(0x21, 0x11, v4Ends, tlv(0x20, "\x00\x00\x00\x00\x00"+tlv(0x20, "\x00\x00\x00\x00\x00"))), `{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[{"type":"0x20","name":"PP2_TYPE_SSL","client":0,"verify":0,"tlvs":[{"type":"0x20","name":"PP2_TYPE_SSL","base64":"AAAAAAA="}]}]}`, v4Spelt, "192.0.2.1:80"},
 		{v2(0x21, 0x11, v4Ends, tlv(0x20, "\x01")), `{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[{"type":"0x20","name":"PP2_TYPE_SSL","base64":"AQ=="}]}`, v4Spelt, "192.0.2.1:80"},
 	} {
 		for how, cut := range wire.Cuts {

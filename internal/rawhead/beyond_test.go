@@ -102,6 +102,7 @@ func TestTrailersOfHTTP2(t *testing.T) {
 		{"some", open + wire.FrameOf(frame.Data, 0, 1, "a") + behind(wire.Added("grpc-status", "0"), wire.Literal("x", " 1 "), wire.Indexed(62)), `/hello "grpc-status: 0\nx:  1 \ngrpc-status: 0\n"`},
 		{"none", open + wire.FrameOf(frame.Data, frame.EndStream, 1, "a"), `/hello ""`},
 		{"in several frames", open + wire.CutIntoFrames(1, 16000, wire.Block(large)), fmt.Sprintf(`/hello "x: %s\n"`, strings.Repeat("a", 50_000))},
+		{"that would be about a connection", open + behind(wire.Literal("te", "gzip")), `/hello "te: gzip\n"`},
 		{"empty", open + behind(), `/hello ""`},
 		{"with a pseudo-field", open + behind(wire.Indexed(2)), "RST_STREAM 1"},
 		{"with a name in upper case", open + behind(wire.Literal("X", "1")), "RST_STREAM 1"},

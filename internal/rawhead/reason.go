@@ -41,14 +41,15 @@ func reasonOf(text []byte) string {
 	if err == nil {
 		for name := range r.Header { // net/http's server is stricter
 			if !head.IsToken(name) {
-				return fmt.Sprintf("field name %.60q has an invalid character", name)
+				return fmt.Sprintf("field name %.60q has an invalid character", beginOf(name))
 			}
 		}
 		return ""
 	}
 	var bad *url.Error
 	if errors.As(err, &bad) {
-		return "malformed target: " + bad.Err.Error()
+		why, _, _ := strings.Cut(bad.Err.Error(), `"`) // what it quotes may be a password
+		return "malformed target: " + strings.TrimSpace(why)
 	}
 	why := strings.TrimPrefix(err.Error(), "http: ")
 	said, quoted, _ := strings.Cut(why, `"`)
@@ -62,11 +63,11 @@ func reasonOf(text []byte) string {
 		case !colon:
 			return "a field line without a colon"
 		case name == "" || strings.TrimSpace(name) != name:
-			return fmt.Sprintf("malformed field line: name %.60q", name)
+			return fmt.Sprintf("malformed field line: name %.60q", beginOf(name))
 		case head.IsToken(name):
 			return fmt.Sprintf("field %q: its value has an invalid character", name[:min(len(name), 60)])
 		default:
-			return fmt.Sprintf("field name %.60q has an invalid character", name)
+			return fmt.Sprintf("field name %.60q has an invalid character", beginOf(name))
 		}
 	case strings.HasPrefix(said, "malformed HTTP"), strings.HasPrefix(said, "invalid method"): // quotes the first line, which is told apart
 		if said = strings.TrimSpace(said); said == "malformed HTTP version" {
@@ -75,4 +76,13 @@ func reasonOf(text []byte) string {
 		return said
 	}
 	return why
+}
+
+// beginOf returns name, which isn't one, up to the first character behind which a value may stand.
+func beginOf(name string) string {
+	begin := len(name) - len(strings.TrimLeft(name, " \t"))
+	if i := strings.IndexAny(name[begin:], " \t=;,\"'"); i >= 0 {
+		return name[:begin+i+1]
+	}
+	return name
 }

@@ -55,7 +55,7 @@ func refusal(f frame.Frame, one *openRequest, open int, last frame.Frame) (r Ref
 		}
 		return r, true
 	case kind == frame.Reset && one == nil && errorCode(f) != noError && errorCode(f) != streamClosed: // a client may get that which still sends
-		r.Reason = fmt.Sprintf("stream %d reset with %s after %s", f.Stream(), nameOf(errorCode(f)), last.Name())
+		r.Reason = fmt.Sprintf("stream %d reset with %s", f.Stream(), nameOf(errorCode(f)))
 		return r, true
 	case one == nil || !f.Ends():
 		return r, false
@@ -95,6 +95,12 @@ func malformed(fields []head.Field) string {
 			if why := malformedField(f); why != "" {
 				return why
 			}
+			switch {
+			case slices.Contains(ofConnection, f.Name):
+				return fmt.Sprintf("field %q isn't for HTTP/2", f.Name)
+			case f.Name == "te" && f.Value != "trailers":
+				return `field "te" may only be "trailers" over HTTP/2`
+			}
 			continue
 		case !slices.Contains([]string{"method", "path", "scheme", "authority", "protocol"}, name):
 			return fmt.Sprintf("pseudo-field %.60q isn't one of a request", f.Name)
@@ -115,6 +121,9 @@ func malformed(fields []head.Field) string {
 	if path := seen["path"]; path != "" && path[0] != '/' && path != "*" {
 		return "pseudo-field :path doesn't begin with /"
 	}
+	if scheme := seen["scheme"]; scheme != "" && scheme != "http" && scheme != "https" {
+		return "pseudo-field :scheme is neither http nor https"
+	}
 	return ""
 }
 
@@ -125,10 +134,6 @@ func malformedField(f head.Field) string {
 		return fmt.Sprintf("field name %.60q has a letter in upper case", f.Name)
 	case !head.IsToken(f.Name):
 		return fmt.Sprintf("field name %.60q has an invalid character", f.Name)
-	case slices.Contains(ofConnection, f.Name):
-		return fmt.Sprintf("field %q isn't for HTTP/2", f.Name)
-	case f.Name == "te" && f.Value != "trailers":
-		return `field "te" may only be "trailers" over HTTP/2`
 	case hasControl(f.Value):
 		return fmt.Sprintf("field %.60q: its value has an invalid character", f.Name)
 	}
