@@ -186,6 +186,7 @@ func TestHTTP2OverTLS(t *testing.T) {
 	if got := peer.Await(1); !strings.HasPrefix(got[0], "GOAWAY 12 ") {
 		t.Errorf("over a prohibited cipher suite: %v", got)
 	}
+	p.waitLog(`ended: HTTP/2 over TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, which it prohibits\n`)
 }
 
 // A client that doesn't trust the certificate is told of as that.

@@ -141,6 +141,7 @@ func (l headListener) Accept() (net.Conn, error) {
 func overTLS(tc *tls.Conn, s *server) net.Conn {
 	state := tc.ConnectionState()
 	if prohibited(state) {
+		s.options.Refused(Refusal{Conn: tc, Reason: "HTTP/2 over " + tls.CipherSuiteName(state.CipherSuite) + ", which it prohibits"})
 		return tc
 	}
 	c := newConn(tc, s)
