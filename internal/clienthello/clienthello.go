@@ -75,7 +75,7 @@ func (h *Hello) WriteJSON(j head.JSON) {
 		{"signatureSchemes", h.schemes, func(n uint16) string { return known(n, "SignatureScheme", tls.SignatureScheme(n)) }},
 	} {
 		j.WriteString(`,"` + list.name + `":[`)
-		for i, n := range list.numbers { // one by one: a client that reads slowly is to hold no 8,000 names
+		for i, n := range list.numbers { // one by one: a client that reads slowly is to hold no list of names
 			if i > 0 {
 				j.WriteByte(',')
 			}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"httpserver/internal/below"
 	"httpserver/internal/clienthello"
 	"httpserver/internal/linger"
 )
@@ -31,8 +32,8 @@ type tlsListener struct {
 }
 
 // Listener returns ln over TLS. Each connection that it accepts is a *tls.Conn whose handshake is done, and
-// of which Hello says what the client offered. A client has timeout for the handshake, and 16 KiB. failed is told of each that fails. Other
-// handshakes don't wait for a slow one.
+// of which Hello says what the client offered. A client has timeout for the handshake, and 16 KiB. failed
+// is told of each that fails. Other handshakes don't wait for a slow one.
 func Listener(ln net.Listener, config *tls.Config, timeout time.Duration, failed func(nc net.Conn, err error)) net.Listener {
 	l := &tlsListener{Listener: ln, config: keepingHellos(config), timeout: timeout, failed: failed, conns: make(chan net.Conn), errs: make(chan error)}
 	l.open, l.cancel = context.WithCancel(context.Background())
@@ -95,16 +96,10 @@ func keepingHellos(config *tls.Config) *tls.Config {
 // Hello returns what the client of nc offered, a connection that Listener gave or one over it. It returns nil
 // where that isn't known.
 func Hello(nc net.Conn) *clienthello.Hello {
-	for {
-		switch c := nc.(type) {
-		case *boundedConn:
-			return c.hello
-		case interface{ NetConn() net.Conn }:
-			nc = c.NetConn()
-		default:
-			return nil
-		}
+	if c, ok := below.Find[*boundedConn](nc); ok {
+		return c.hello
 	}
+	return nil
 }
 
 // handshake makes nc ready to be accepted. A client that speaks plain HTTP is told so, as by

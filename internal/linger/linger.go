@@ -19,10 +19,7 @@ const (
 // from the client (RFC 9112 section 9.6). Others run after each read: a client may send without a
 // pause.
 func CloseWrite(nc net.Conn) error {
-	var err error
-	if hc, ok := nc.(interface{ CloseWrite() error }); ok {
-		err = hc.CloseWrite()
-	}
+	err := HalfClose(nc)
 	nc.SetReadDeadline(time.Now().Add(Timeout))
 	for buf, left := make([]byte, 4<<10), maxBytes; left > 0; runtime.Gosched() {
 		n, err := nc.Read(buf)
@@ -32,4 +29,12 @@ func CloseWrite(nc net.Conn) error {
 		left -= n
 	}
 	return err
+}
+
+// HalfClose closes the sending side of nc, where nc can do that alone.
+func HalfClose(nc net.Conn) error {
+	if hc, ok := nc.(interface{ CloseWrite() error }); ok {
+		return hc.CloseWrite()
+	}
+	return nil
 }

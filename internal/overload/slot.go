@@ -4,6 +4,9 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"httpserver/internal/below"
+	"httpserver/internal/linger"
 )
 
 // This file holds a connection that holds a slot, and what is noted of it.
@@ -34,16 +37,8 @@ const (
 
 // slotOf returns the slot of nc, which may be a connection over it, or nil.
 func slotOf(nc net.Conn) *slot {
-	for {
-		switch c := nc.(type) {
-		case *slot:
-			return c
-		case interface{ NetConn() net.Conn }:
-			nc = c.NetConn()
-		default:
-			return nil
-		}
-	}
+	s, _ := below.Find[*slot](nc)
+	return s
 }
 
 // Note notes what nc does, which is a connection of a Limits' listener, or over one. One that has sent
@@ -109,9 +104,4 @@ func (s *slot) Close() error {
 }
 
 // CloseWrite closes the sending side, where the connection can.
-func (s *slot) CloseWrite() error {
-	if hc, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-		return hc.CloseWrite()
-	}
-	return nil
-}
+func (s *slot) CloseWrite() error { return linger.HalfClose(s.Conn) }

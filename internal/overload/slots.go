@@ -18,8 +18,8 @@ import (
 // whole request, else one that is being served. Among equals the one goes that has been so longest.
 //
 // Each connection has a stay: so long it is not evicted, after it came, sent its first byte, ended its
-// TLS handshake, began to be served, or became idle. While more than half of all are cheaper to lose, a connection stays
-// until one of those has had its stay.
+// TLS handshake, began to be served, or became idle. While more than half of all are cheaper to lose, a
+// connection stays until one of those has had its stay.
 type slots struct {
 	most     int
 	evicted  logging.Tally

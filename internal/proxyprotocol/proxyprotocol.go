@@ -12,6 +12,9 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
+
+	"httpserver/internal/below"
+	"httpserver/internal/linger"
 )
 
 // A listener accepts connections that may begin with a header.
@@ -48,16 +51,10 @@ type conn struct {
 
 // Of returns the header of nc, or of a connection below it, or nil where there is none.
 func Of(nc net.Conn) *Header {
-	for {
-		switch c := nc.(type) {
-		case *conn:
-			return c.header.Load()
-		case interface{ NetConn() net.Conn }:
-			nc = c.NetConn()
-		default:
-			return nil
-		}
+	if c, ok := below.Find[*conn](nc); ok {
+		return c.header.Load()
 	}
+	return nil
 }
 
 // NetConn returns the connection below, as a tls.Conn's does.
@@ -72,12 +69,7 @@ func (c *conn) Socket() net.Conn {
 }
 
 // CloseWrite closes the sending side, where the connection below can.
-func (c *conn) CloseWrite() error {
-	if hc, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return hc.CloseWrite()
-	}
-	return nil
-}
+func (c *conn) CloseWrite() error { return linger.HalfClose(c.Conn) }
 
 func (c *conn) Read(p []byte) (int, error) {
 	if !c.isRead {

@@ -94,7 +94,7 @@ func (rs *requests) take(r *http.Request) (none Request) {
 }
 
 func (rs *requests) done(h *head.Head, gone bool) {
-	i := slices.IndexFunc(rs.open, func(one openRequest) bool { return one.Head == h })
+	i := rs.findHead(h)
 	switch {
 	case i < 0:
 	case gone:
@@ -105,11 +105,16 @@ func (rs *requests) done(h *head.Head, gone bool) {
 }
 
 func (rs *requests) trailers(h *head.Head) []byte {
-	i := slices.IndexFunc(rs.open, func(one openRequest) bool { return one.Head == h })
+	i := rs.findHead(h)
 	if i < 0 {
 		return nil
 	}
 	return rs.open[i].trailers
+}
+
+// findHead returns the index of the request with this head, or -1.
+func (rs *requests) findHead(h *head.Head) int {
+	return slices.IndexFunc(rs.open, func(one openRequest) bool { return one.Head == h })
 }
 
 // none ends all requests but the last: net/http has no stream, but may not have read the last request yet.
