@@ -225,8 +225,8 @@ func (a onslaught) dial(addr string) (net.Conn, error) {
 	return tc, nil
 }
 
-// largestHeader is the largest of the PROXY protocol that is taken: addresses, and a TLV of 4,081 bytes.
-var largestHeader = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x10\x00" + strings.Repeat("\x01", 12) + "\xe0\x0f\xf1" + strings.Repeat("a", 0xff1)
+// largestHeader is the largest of the PROXY protocol that is taken: addresses, and 1,361 empty TLVs.
+var largestHeader = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x0f\xff" + strings.Repeat("\x01", 12) + strings.Repeat("\xe0\x00\x00", 1361)
 
 func (a onslaught) once(addr string) {
 	c, err := a.dial(addr)

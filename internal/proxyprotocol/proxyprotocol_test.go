@@ -109,6 +109,30 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// The block of LOCAL is ignored where it is no addresses and TLVs (section 2.2).
+func TestLocalBlocks(t *testing.T) {
+	for _, sent := range []string{v2(0x20, 0x00, "no TLV"), v2(0x20, 0x11), v2(0x20, 0x11, "short"), v2(0x20, 0x11, v4Ends, "no TLV")} {
+		c, rest, told, _ := receive(sent+behind, wire.Cuts["whole"], true, io.EOF)
+		if h := Of(c); h == nil || h.tlvs != "" || rest != behind || told != nil {
+			t.Errorf("%q: %v, %q is handed on, %v is told", sent, h, rest, told)
+		}
+	}
+}
+
+// A header with as many TLVs as there is room for is shown without copies: answers that nobody reads would
+// hold them.
+func TestManyTLVs(t *testing.T) {
+	c, _, told, _ := receive(v2(0x21, 0x11, v4Ends, strings.Repeat(tlv(0xe0, ""), 1360))+behind, wire.Cuts["whole"], true, io.EOF)
+	h := Of(c)
+	if h == nil {
+		t.Fatal(told)
+	}
+	j := head.JSON{Writer: bufio.NewWriterSize(io.Discard, 1<<10)}
+	if n := testing.AllocsPerRun(10, func() { h.WriteJSON(j) }); n > 20 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // A connection without a right header ends, and why is told.
 func TestWrongHeaders(t *testing.T) {
 	for _, test := range []struct{ sent, want string }{
