@@ -3,6 +3,7 @@
 package clienthello
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"slices"
@@ -21,14 +22,18 @@ type Hello struct {
 const maxKept = 1 << 10
 
 // supportedVersions is the number of the extension that lists versions. Without it crypto/tls makes a list
-// of those up to the version that the hello says.
+// of those that it knows, up to the version that the hello says. So TLS 1.3 stands for any later one too.
 const supportedVersions = 43
 
-// Keep returns what info says, or nil where that takes more than 1 KiB.
+// Keep returns what info says, or nil where that takes more than 1 KiB, or where the hello's version can't be
+// told.
 func Keep(info *tls.ClientHelloInfo) *Hello {
 	versions := info.SupportedVersions
 	if !slices.Contains(info.Extensions, supportedVersions) {
 		versions = versions[:min(len(versions), 1)]
+		if slices.Contains(versions, tls.VersionTLS13) {
+			return nil
+		}
 	}
 	count, size := len(info.CipherSuites)+len(info.Extensions)+len(info.SupportedCurves)+len(info.SignatureSchemes)+len(versions), 0
 	for _, name := range info.SupportedProtos {
@@ -60,6 +65,11 @@ func keep[N ~uint16](all *[]uint16, list []N) []uint16 {
 // isGREASE reports whether n is one of the values that mean nothing (RFC 8701).
 func isGREASE(n uint16) bool { return n&0x0f0f == 0x0a0a && n>>8 == n&0xff }
 
+// isGREASEName reports the same of a protocol, whose two bytes are such a value.
+func isGREASEName(protocol string) bool {
+	return len(protocol) == 2 && isGREASE(uint16(protocol[0])<<8|uint16(protocol[1]))
+}
+
 // WriteJSON writes h, by names where crypto/tls knows them.
 func (h *Hello) WriteJSON(j head.JSON) {
 	j.Members("{", "ja4", h.JA4())
@@ -69,7 +79,7 @@ func (h *Hello) WriteJSON(j head.JSON) {
 		nameOf  func(uint16) string
 	}{
 		{"versions", h.versions, tls.VersionName},
-		{"cipherSuites", h.suites, tls.CipherSuiteName},
+		{"cipherSuites", h.suites, func(n uint16) string { return cmp.Or(suiteNames[n], number(n)) }},
 		{"extensions", h.extensions, number},
 		{"groups", h.groups, func(n uint16) string { return known(n, "CurveID", tls.CurveID(n)) }},
 		{"signatureSchemes", h.schemes, func(n uint16) string { return known(n, "SignatureScheme", tls.SignatureScheme(n)) }},
@@ -87,10 +97,25 @@ func (h *Hello) WriteJSON(j head.JSON) {
 		}
 		j.WriteByte(']')
 	}
+	protocols := slices.Clone(h.alpn)
+	for i, protocol := range protocols {
+		if isGREASEName(protocol) {
+			protocols[i] = fmt.Sprintf("GREASE 0x%X", protocol)
+		}
+	}
 	j.WriteString(`,"alpn":`)
-	j.Strings(h.alpn)
+	j.Strings(protocols)
 	j.WriteByte('}')
 }
+
+// suiteNames are those of crypto/tls, whose CipherSuiteName makes the list anew for each.
+var suiteNames = func() map[uint16]string {
+	names := map[uint16]string{}
+	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		names[suite.ID] = suite.Name
+	}
+	return names
+}()
 
 // number returns n as crypto/tls shows what has no name.
 func number(n uint16) string { return fmt.Sprintf("0x%04X", n) }

@@ -87,7 +87,7 @@ func TestJSON(t *testing.T) {
 	}
 	want := `{"ja4":"t00d0303h2_c30089c37689_843df5718f31","versions":["GREASE 0x2A2A","TLS 1.3","0x7F1C","TLS 1.2"],` +
 		`"cipherSuites":["GREASE 0x3A3A","TLS_AES_128_GCM_SHA256","0x00FF","TLS_RSA_WITH_AES_128_CBC_SHA"],"extensions":["GREASE 0xFAFA","0x002B","0x0000","0x0010"],` +
-		`"groups":["GREASE 0x1A1A","X25519","0x0100","CurveP256"],"signatureSchemes":["ECDSAWithP256AndSHA256","GREASE 0x0A0A","0x0402"],"alpn":["h2","úú"]}`
+		`"groups":["GREASE 0x1A1A","X25519","0x0100","CurveP256"],"signatureSchemes":["ECDSAWithP256AndSHA256","GREASE 0x0A0A","0x0402"],"alpn":["h2","GREASE 0xFAFA"]}`
 	if got := jsonOf(Keep(info)); got != want {
 		t.Errorf("%s, want\n%s", got, want)
 	}
@@ -103,6 +103,7 @@ func TestJA4(t *testing.T) {
 		{"nothing", tls.ClientHelloInfo{}, "t00i000000_000000000000_000000000000"},
 		{"of TLS 1.2 alone", tls.ClientHelloInfo{SupportedVersions: []uint16{tls.VersionTLS12, tls.VersionTLS11}}, "t12i000000_000000000000_000000000000"},
 		{"over 99", tls.ClientHelloInfo{CipherSuites: slices.Repeat([]uint16{1}, 100), Extensions: slices.Repeat([]uint16{0}, 100)}, "t00d999900_"},
+		{"of DTLS", tls.ClientHelloInfo{Extensions: []uint16{43}, SupportedVersions: []uint16{tls.VersionTLS13, 0xfeff}}, "td1i000100_"},
 		{"an unknown version", tls.ClientHelloInfo{Extensions: []uint16{43}, SupportedVersions: []uint16{0x7f1c}}, "t00i000100_"},
 	} {
 		if got := Keep(&test.info).JA4(); !strings.HasPrefix(got, test.want) {
@@ -115,7 +116,7 @@ func TestJA4(t *testing.T) {
 // rules.
 func TestJA4ALPN(t *testing.T) {
 	for protocol, want := range map[string]string{"": "00", "h2": "h2", "http/1.1": "h1", "h": "hh", "\xab": "ab", " ": "20", "\xab\xcd": "ad", " a": "21",
-		"0\xab": "3b", "a ": "60", "01\xab\xcd": "3d", "0\xab\xcd1": "01"} {
+		"0\xab": "3b", "a ": "60", "01\xab\xcd": "3d", "0\xab\xcd1": "01", "\x0a\x0a": "xx"} {
 		h := Keep(&tls.ClientHelloInfo{SupportedProtos: []string{protocol, "x"}})
 		if got := h.ja4ALPN(); got != want {
 			t.Errorf("%q: %s, want %s", protocol, got, want)
@@ -128,6 +129,14 @@ func TestVersionsWithoutExtension(t *testing.T) {
 	h := Keep(&tls.ClientHelloInfo{SupportedVersions: []uint16{tls.VersionTLS12, tls.VersionTLS11, tls.VersionTLS10}})
 	if got, want := jsonOf(h), `"versions":["TLS 1.2"]`; !strings.Contains(got, want) {
 		t.Errorf("%s, want %s", got, want)
+	}
+
+	// Versions 3.4 and 3.5, which crypto/tls tells alike.
+	for _, version := range []byte{4, 5} {
+		hello := "\x01\x00\x00\x29\x03" + string(version) + strings.Repeat("\x00", 33) + "\x00\x02\x13\x01\x01\x00"
+		if h := Keep(infoOf(t, []byte("\x16\x03\x01\x00\x2d"+hello))); h != nil {
+			t.Errorf("%s is kept of a hello of version 3.%d", jsonOf(h), version)
+		}
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 // This file holds JA4, a fingerprint of TLS clients, as https://github.com/FoxIO-LLC/ja4 has it.
 
 // versionCodes are what JA4 calls versions.
-var versionCodes = map[uint16]string{0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
+var versionCodes = map[uint16]string{0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2",
+	0xfeff: "d1", 0xfefd: "d2", 0xfefc: "d3"}
 
 // The extensions that JA4 counts but doesn't hash: what they say is of the server asked, not of the client.
 const (
@@ -43,13 +44,14 @@ func (h *Hello) JA4() string {
 	return begin + "_" + hash(list(suites)) + "_" + hash(offered)
 }
 
-// ja4ALPN returns the first and the last character of the first protocol. Where one is neither a letter nor a
+// ja4ALPN returns the first and the last character of the first protocol that isn't GREASE. Where one is neither a letter nor a
 // digit, they are those of its hexadecimal form.
 func (h *Hello) ja4ALPN() string {
-	if len(h.alpn) == 0 || h.alpn[0] == "" {
+	i := slices.IndexFunc(h.alpn, func(protocol string) bool { return !isGREASEName(protocol) })
+	if i < 0 || h.alpn[i] == "" {
 		return "00"
 	}
-	first := h.alpn[0]
+	first := h.alpn[i]
 	if !isAlphanumeric(first[0]) || !isAlphanumeric(first[len(first)-1]) {
 		first = fmt.Sprintf("%x", first)
 	}
