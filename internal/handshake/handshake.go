@@ -32,10 +32,12 @@ type tlsListener struct {
 }
 
 // Listener returns ln over TLS. Each connection that it accepts is a *tls.Conn whose handshake is done, and
-// of which Hello says what the client offered. A client has timeout for the handshake, and 16 KiB. failed
+// of which Hello says what the client offered: config has no GetConfigForClient of its own. A client has timeout for the handshake, and 16 KiB. failed
 // is told of each that fails. Other handshakes don't wait for a slow one.
 func Listener(ln net.Listener, config *tls.Config, timeout time.Duration, failed func(nc net.Conn, err error)) net.Listener {
-	l := &tlsListener{Listener: ln, config: keepingHellos(config), timeout: timeout, failed: failed, conns: make(chan net.Conn), errs: make(chan error)}
+	config = config.Clone()
+	config.GetConfigForClient = keepHello
+	l := &tlsListener{Listener: ln, config: config, timeout: timeout, failed: failed, conns: make(chan net.Conn), errs: make(chan error)}
 	l.open, l.cancel = context.WithCancel(context.Background())
 	go l.acceptAll()
 	return l
@@ -80,17 +82,10 @@ func (c *boundedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 // NetConn returns the connection below, as a tls.Conn's does.
 func (c *boundedConn) NetConn() net.Conn { return c.Conn }
 
-// keepingHellos returns config, with which a boundedConn keeps its client's hello.
-func keepingHellos(config *tls.Config) *tls.Config {
-	kept := config.Clone()
-	kept.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
-		info.Conn.(*boundedConn).hello = clienthello.Keep(info)
-		if config.GetConfigForClient == nil {
-			return nil, nil // which means kept
-		}
-		return config.GetConfigForClient(info)
-	}
-	return kept
+// keepHello keeps the hello of a client. It is a tls.Config's GetConfigForClient, which stays with that Config.
+func keepHello(info *tls.ClientHelloInfo) (*tls.Config, error) {
+	info.Conn.(*boundedConn).hello = clienthello.Keep(info)
+	return nil, nil
 }
 
 // Hello returns what the client of nc offered, a connection that Listener gave or one over it. It returns nil
