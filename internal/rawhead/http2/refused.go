@@ -30,6 +30,7 @@ var errorCodes = []string{"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_
 const (
 	noError          = 0
 	streamClosed     = 5
+	refusedStream    = 7
 	compressionError = 9
 )
 
@@ -54,7 +55,9 @@ func refusal(f frame.Frame, one *openRequest, open int, last frame.Frame) (r Ref
 			r.Reason += ": a malformed header block, or a field over twice as large as a head may be"
 		}
 		return r, true
-	case kind == frame.Reset && one == nil && errorCode(f) != noError && errorCode(f) != streamClosed: // a client may get that which still sends
+	case kind == frame.Reset && (errorCode(f) == noError || errorCode(f) == streamClosed): // a client may get these which still sends
+		return r, false
+	case kind == frame.Reset && one == nil:
 		r.Reason = fmt.Sprintf("stream %d reset with %s", f.Stream(), nameOf(errorCode(f)))
 		return r, true
 	case one == nil || !f.Ends():
@@ -67,10 +70,13 @@ func refusal(f frame.Frame, one *openRequest, open int, last frame.Frame) (r Ref
 	}
 	switch {
 	case f.Kind() == frame.Reset:
-		if why == "" {
+		r.Reason = fmt.Sprintf("stream %d reset with %s", f.Stream(), nameOf(errorCode(f)))
+		if errorCode(f) == refusedStream {
 			why = fmt.Sprintf("%d requests are open", open)
 		}
-		r.Reason = fmt.Sprintf("stream %d reset with %s: %s", f.Stream(), nameOf(errorCode(f)), why)
+		if why != "" {
+			r.Reason += ": " + why
+		}
 		return r, true
 	case one.As == TooLarge:
 		r.Status = http.StatusRequestHeaderFieldsTooLarge

@@ -56,6 +56,23 @@ func TestWhatIsNoRefusal(t *testing.T) {
 	}
 }
 
+// A reset of a request that no handler has yet says no more of it than is known: a handler may get it still.
+func TestResetBeforeHandler(t *testing.T) {
+	for code, want := range map[string]string{
+		"\x01": "stream 1 reset with PROTOCOL_ERROR",
+		"\x05": "",
+		"\x07": "stream 1 reset with REFUSED_STREAM: 1 requests are open",
+	} {
+		told := []Refused{{}}
+		h := New(1000, false, listening{told: &told})
+		h.Feed(make([]byte, 1000), []byte(frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, "\x82\x86\x84\x41\x01a")))
+		h.Sent([]byte(frameOf(frame.Reset, 0, 1, "\x00\x00\x00"+code)))
+		if got := told[len(told)-1].Reason; got != want {
+			t.Errorf("with code %q %q is told, want %q", code, got, want)
+		}
+	}
+}
+
 // A block that ended the connection isn't unfinished any more.
 func TestLostIsNotUnfinished(t *testing.T) {
 	h := New(1000, false, free{})
