@@ -52,7 +52,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(ask.delay):
 		case <-r.Context().Done(): // the client went
 			panic(http.ErrAbortHandler) // or net/http would answer 200
-		case <-overload.Closed(connOf(r)): // r's context isn't done with that while the next request waits to be read
+		case <-overload.Evicted(connOf(r)): // r's context isn't done with that while the next request waits to be read
 			panic(http.ErrAbortHandler)
 		}
 	}

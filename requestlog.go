@@ -14,6 +14,7 @@ import (
 
 	"httpserver/internal/head"
 	"httpserver/internal/logging"
+	"httpserver/internal/overload"
 	"httpserver/internal/proxyprotocol"
 	"httpserver/internal/rawhead"
 )
@@ -110,7 +111,7 @@ func logEnded(nc net.Conn, err error) {
 	if !verbose(2) {
 		return
 	}
-	peer, why := nc.RemoteAddr(), err.Error()
+	peer, why := nc.RemoteAddr(), whyEnded(nc, err)
 	logging.Later(len(why), func() { glog.Infof("%v ended: %s", peer, why) })
 }
 
@@ -119,11 +120,21 @@ func logHandshake(nc net.Conn, err error) {
 	if errors.Is(err, proxyprotocol.ErrHeader) { // logEnded has said so
 		return
 	}
-	peer, why := peerOf(nc.RemoteAddr().String(), proxyprotocol.Of(nc)), fmt.Sprintf("%.*s", maxLoggedLine, err) // a copy
+	peer, why := peerOf(nc.RemoteAddr().String(), proxyprotocol.Of(nc)), fmt.Sprintf("%.*s", maxLoggedLine, whyEnded(nc, err)) // a copy
 	if strings.HasSuffix(why, "tls: bad record MAC") {
 		why += ": the client may not trust the certificate" // its alert isn't encrypted
 	}
 	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %s: %s", peer, why) })
+}
+
+// whyEnded says why nc ended, whose Read returned err.
+func whyEnded(nc net.Conn, err error) string {
+	select {
+	case <-overload.Evicted(nc):
+		return "closed to make room"
+	default:
+		return err.Error()
+	}
 }
 
 // peerOf returns peer, and for whom a proxy there says that it connects by h, or nil.

@@ -14,8 +14,8 @@ import (
 // A slot is a connection with one.
 type slot struct {
 	net.Conn
-	of     *slots
-	closed chan struct{} // once the connection is closed or evicted
+	of      *slots
+	evicted chan struct{} // is closed when the connection is
 
 	// These are set by each request, and read when a connection is to be evicted.
 	state atomic.Int32 // a State
@@ -49,10 +49,10 @@ func Note(nc net.Conn, state State) {
 	}
 }
 
-// Closed returns a channel that is closed once nc is closed or evicted. It is nil where nc has no slot.
-func Closed(nc net.Conn) <-chan struct{} {
+// Evicted returns a channel that is closed once nc is evicted. It is nil where nc has no slot.
+func Evicted(nc net.Conn) <-chan struct{} {
 	if s := slotOf(nc); s != nil {
-		return s.closed
+		return s.evicted
 	}
 	return nil
 }
