@@ -148,6 +148,9 @@ func TestMakingRoomEarly(t *testing.T) {
 	}
 }
 
+// streamModule is the module of nginx that passes connections on.
+const streamModule = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
 // Real proxies' headers are shown with all that they say.
 func TestProxyProtocolOfProxies(t *testing.T) {
 	t.Parallel()
@@ -183,10 +186,9 @@ listen both
 			`{"type":"0x20","name":"PP2_TYPE_SSL","client":1,"verify":0,"tlvs":\[{"type":"0x21","name":"PP2_SUBTYPE_SSL_VERSION","value":"TLSv1\.3"},{"type":"0x23","name":"PP2_SUBTYPE_SSL_CIPHER","value":"TLS_[A-Z0-9_]+"}\]}\]}`
 		asked["https://"+both] = `{"version":2,"command":"PROXY",` + shown + `\[\]}`
 	}
-	const module = "/usr/lib/nginx/modules/ngx_stream_module.so"
-	if nginx, err := exec.LookPath("nginx"); err == nil && exists(module) {
+	if nginx, err := exec.LookPath("nginx"); err == nil && exists(streamModule) {
 		conf := filepath.Join(dir, "nginx.conf")
-		os.WriteFile(conf, []byte(`load_module `+module+`; daemon off; pid `+dir+`/pid; error_log stderr;
+		os.WriteFile(conf, []byte(`load_module `+streamModule+`; daemon off; pid `+dir+`/pid; error_log stderr;
 			events {}
 			stream { server { listen `+stream+`; proxy_pass `+p.addr+`; proxy_protocol on; } }`), 0o666)
 		cmd := exec.Command(nginx, "-e", "stderr", "-c", conf)

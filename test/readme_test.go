@@ -36,18 +36,20 @@ func TestREADME(t *testing.T) {
 		}
 		return string(out)
 	}
-	changing := regexp.MustCompile(`(?m)^(Content-Length|Date|Remote-Addr|Served-By|User-Agent|user-agent): .*|curl/[0-9.]+`)
+	changing := regexp.MustCompile(`(?m)^(Content-Length|Date|Proxy-Protocol|Remote-Addr|Served-By|User-Agent|user-agent): .*|curl/[0-9.]+`)
 	normal := func(output string) string {
 		output = strings.ReplaceAll(output, "\r", "")
 		return strings.TrimSpace(changing.ReplaceAllString(output, "$1"))
 	}
 
-	for port, files := range map[string]string{"8080": "nginx", "8081": "haproxy", "8082": "proxy"} {
-		proxy := "haproxy"
-		if files == "nginx" {
-			proxy = "nginx"
-		}
+	for _, with := range []struct{ proxy, port, files string }{
+		{"nginx", "8080", "nginx"}, {"haproxy", "8081", "haproxy"}, {"haproxy", "8082", "proxy"}, {"nginx", "8083", "stream"},
+	} {
+		proxy, port, files := with.proxy, with.port, with.files
 		if _, err := exec.LookPath(proxy); err != nil {
+			continue
+		}
+		if files == "stream" && !exists(streamModule) {
 			continue
 		}
 		example := regexp.MustCompile(`(?m)\n\n((?:    .*\n)+    ` + proxy + ` .*\n    )(curl .*localhost:` + port + `.*)\n\n((?:    .*\n)+)`).FindStringSubmatch(string(readme))
