@@ -26,7 +26,7 @@ var (
 	clientCert  = flags.Bool("clientcert", false, "ask TLS clients for a certificate and show it in JSON; it is not verified")
 	maxHead     = size(65536)
 	maxConns    = flags.Int("maxconns", 0, "`most` connections at once; 0 is derived from GOMEMLIMIT, and without one as many as open files allow")
-	proxyProto  = flags.String("proxyprotocol", "off", "`whether` a connection may begin with a PROXY protocol header, version 1 or 2: off; accept: it may; require: it must")
+	proxyProto  = flags.String("proxyprotocol", "off", "`mode` of the PROXY protocol, version 1 or 2: off; accept: a connection may begin with its header; require: it must")
 	pprofAccess = flags.String("pprof", "local", "`who` may use /debug/pprof: local, all or none")
 	cpuProfile  = flags.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	memProfile  = flags.String("memprofile", "", "write a profile of the whole run's allocations to `file`")

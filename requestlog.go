@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"net"
@@ -106,21 +105,9 @@ func logRefused(r rawhead.Refusal) {
 	logging.Later(len(line)+len(reason), func() { glog.Infof("%s %s %s: %s", peer, line, what, reason) })
 }
 
-// logEnded logs a connection that ended before its first request.
-func logEnded(nc net.Conn, err error) {
-	if !verbose(2) {
-		return
-	}
-	peer, why := nc.RemoteAddr(), whyEnded(nc, err)
-	logging.Later(len(why), func() { glog.Infof("%v ended: %s", peer, why) })
-}
-
 // logHandshake logs a TLS handshake that failed.
 func logHandshake(nc net.Conn, err error) {
-	if errors.Is(err, proxyprotocol.ErrHeader) { // logEnded has said so
-		return
-	}
-	peer, why := peerOf(nc.RemoteAddr().String(), proxyprotocol.Of(nc)), fmt.Sprintf("%.*s", maxLoggedLine, whyEnded(nc, err)) // a copy
+	peer, why := peerOf(nc.RemoteAddr().String(), proxyprotocol.Of(nc)), fmt.Sprintf("%.*s", maxLoggedLine, whyEnded(nc, err))
 	if strings.HasSuffix(why, "tls: bad record MAC") {
 		why += ": the client may not trust the certificate" // its alert isn't encrypted
 	}

@@ -20,7 +20,7 @@ import (
 
 // What a client may take of the server's time.
 const (
-	headTimeout     = 10 * time.Second  // to send the head, or to agree on TLS
+	headTimeout     = 10 * time.Second  // to send the head, or a PROXY protocol header, or to agree on TLS
 	requestTimeout  = 30 * time.Second  // to send the whole request
 	responseTimeout = 30 * time.Second  // to take the response
 	idleTimeout     = 120 * time.Second // between requests
@@ -83,7 +83,9 @@ func connOf(r *http.Request) net.Conn {
 func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *overload.Limits) error {
 	ln = l.Listener(ln)
 	if *proxyProto != "off" {
-		ln = proxyprotocol.Listener(ln, *proxyProto == "require", logEnded)
+		ln = proxyprotocol.Listener(ln, *proxyProto == "require", func(nc net.Conn, line []byte, err error) {
+			logRefused(rawhead.Refusal{Conn: nc, Line: line, Reason: whyEnded(nc, err)})
+		})
 	}
 	if config != nil {
 		ln = handshake.Listener(ln, config, headTimeout, logHandshake)

@@ -95,7 +95,9 @@ func TestProxyProtocolOverTLS(t *testing.T) {
 	if _, err := dial(""); err == nil {
 		t.Error("a handshake without a header is done")
 	}
-	p.waitLog(`\] 127\.0\.0\.1:\d+ ended: no PROXY protocol header, which -proxyprotocol=require asks for\n`)
+	p.waitLog(`\] 127\.0\.0\.1:\d+ "\\x16\\x03\\x01.*" ended: no PROXY protocol header, which -proxyprotocol=require asks for\n`)
+	p.signal(syscall.SIGTERM)
+	p.wait(0)
 	if log := p.log(); strings.Contains(log, "TLS handshake") {
 		t.Errorf("it is told twice:\n%s", log)
 	}
@@ -106,9 +108,9 @@ func TestWrongProxyProtocol(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ mode, sent, want string }{
 		{"off", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n\r\n", `"PROXY TCP4 192\.0\.2\.1 192\.0\.2\.2 1 2" 400 refused: a PROXY protocol header: see -proxyprotocol`},
-		{"accept", "PROXY TCP4 192.0.2.1 1 2\r\n", `ended: malformed PROXY protocol header: can't read address family or protocol`},
-		{"accept", "PROXY " + strings.Repeat("a", 1<<16), `ended: PROXY protocol header too long: at most 107 bytes in version 1, 4112 in version 2`},
-		{"require", "GET / HTTP/1.1\r\n\r\n", `ended: no PROXY protocol header, which -proxyprotocol=require asks for`},
+		{"accept", "PROXY TCP4 192.0.2.1 1 2\r\n", `"PROXY TCP4 192\.0\.2\.1 1 2" ended: malformed PROXY protocol header: can't read address family or protocol`},
+		{"accept", "PROXY " + strings.Repeat("a", 1<<16), `"PROXY a+" ended: PROXY protocol header too long: at most 107 bytes in version 1, 4112 in version 2`},
+		{"require", "GET /?token=a HTTP/1.1\r\n\r\n", `"GET /\?token=\*\*\* HTTP/1.1" ended: no PROXY protocol header, which -proxyprotocol=require asks for`},
 	} {
 		p := start(t, "-proxyprotocol="+test.mode)
 		c, err := net.Dial("tcp", p.addr)
@@ -131,8 +133,8 @@ func TestMakingRoomEarly(t *testing.T) {
 		startIt    func(t *testing.T, flags ...string) *process
 		sent, want string
 	}{
-		{start, proxyV2[:20], `\] 127\.0\.0\.1:\d+ ended: closed to make room\n`},
-		{startTLS, proxyV2[:20], `\] 127\.0\.0\.1:\d+ ended: closed to make room\n`},
+		{start, proxyV2[:20], `\] 127\.0\.0\.1:\d+ "\\r\\n\\r\\n\\x00\\r\\nQUIT\\n.*" ended: closed to make room\n`},
+		{startTLS, proxyV2[:20], `\] 127\.0\.0\.1:\d+ "\\r\\n\\r\\n\\x00\\r\\nQUIT\\n.*" ended: closed to make room\n`},
 		{startTLS, proxyV2 + "\x16\x03\x01", `TLS handshake with 127\.0\.0\.1:\d+ \(for 192\.0\.2\.1:80\): closed to make room\n`},
 	} {
 		p := test.startIt(t, "-proxyprotocol=require", "-maxconns=4")

@@ -118,7 +118,7 @@ func TestBadHandshakes(t *testing.T) {
 		{"a hello of nothing", recordOf("\x01\x00\x00\x04none"), alert(50), "local error: tls: error decoding message"},
 		{"a hello too large", recordOf("\x01\x00\x40\x00"+large) + recordOf(large), "^$", "client sent over 16384 bytes"},
 		{"a hello far too large", recordOf("\x01\x02\x00\x00" + large), alert(80), "tls: handshake message of length 131072 bytes exceeds maximum of 65536 bytes"},
-		{"nothing", "", "^$", "EOF"},
+		{"a byte", "\x16", "^$", "unexpected EOF"},
 	} {
 		c := p.dial()
 		io.WriteString(c, test.sent)

@@ -103,6 +103,7 @@ func TestJA4(t *testing.T) {
 		{"nothing", tls.ClientHelloInfo{}, "t00i000000_000000000000_000000000000"},
 		{"of TLS 1.2 alone", tls.ClientHelloInfo{SupportedVersions: []uint16{tls.VersionTLS12, tls.VersionTLS11}}, "t12i000000_000000000000_000000000000"},
 		{"over 99", tls.ClientHelloInfo{CipherSuites: slices.Repeat([]uint16{1}, 100), Extensions: slices.Repeat([]uint16{0}, 100)}, "t00d999900_"},
+		{"nearly GREASE", tls.ClientHelloInfo{CipherSuites: []uint16{0x0a1a, 0x0a0b, 0x1a1a}}, "t00i020000_"},
 		{"of DTLS", tls.ClientHelloInfo{Extensions: []uint16{43}, SupportedVersions: []uint16{tls.VersionTLS13, 0xfeff}}, "td1i000100_"},
 		{"an unknown version", tls.ClientHelloInfo{Extensions: []uint16{43}, SupportedVersions: []uint16{0x7f1c}}, "t00i000100_"},
 	} {
@@ -116,7 +117,7 @@ func TestJA4(t *testing.T) {
 // rules.
 func TestJA4ALPN(t *testing.T) {
 	for protocol, want := range map[string]string{"": "00", "h2": "h2", "http/1.1": "h1", "h": "hh", "\xab": "ab", " ": "20", "\xab\xcd": "ad", " a": "21",
-		"0\xab": "3b", "a ": "60", "01\xab\xcd": "3d", "0\xab\xcd1": "01", "\x0a\x0a": "xx"} {
+		"0\xab": "3b", "a ": "60", "01\xab\xcd": "3d", "0\xab\xcd1": "01", "\x0a\x0a": "xx", "Az": "Az", "zA": "zA"} {
 		h := Keep(&tls.ClientHelloInfo{SupportedProtos: []string{protocol, "x"}})
 		if got := h.ja4ALPN(); got != want {
 			t.Errorf("%q: %s, want %s", protocol, got, want)

@@ -44,8 +44,8 @@ func (h *Hello) JA4() string {
 	return begin + "_" + hash(list(suites)) + "_" + hash(offered)
 }
 
-// ja4ALPN returns the first and the last character of the first protocol that isn't GREASE. Where one is neither a letter nor a
-// digit, they are those of its hexadecimal form.
+// ja4ALPN returns the first and the last character of the first protocol that isn't GREASE. Where one of them
+// is neither a letter nor a digit, they are those of its hexadecimal form.
 func (h *Hello) ja4ALPN() string {
 	i := slices.IndexFunc(h.alpn, func(protocol string) bool { return !isGREASEName(protocol) })
 	if i < 0 || h.alpn[i] == "" {

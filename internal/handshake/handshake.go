@@ -32,8 +32,9 @@ type tlsListener struct {
 }
 
 // Listener returns ln over TLS. Each connection that it accepts is a *tls.Conn whose handshake is done, and
-// of which Hello says what the client offered: config has no GetConfigForClient of its own. A client has timeout for the handshake, and 16 KiB. failed
-// is told of each that fails. Other handshakes don't wait for a slow one.
+// of which Hello says what the client offered: config must not have a GetConfigForClient. A client has timeout
+// for the handshake, and 16 KiB. failed is told of each that fails, unless its client sent nothing. Other
+// handshakes don't wait for a slow one.
 func Listener(ln net.Listener, config *tls.Config, timeout time.Duration, failed func(nc net.Conn, err error)) net.Listener {
 	config = config.Clone()
 	config.GetConfigForClient = keepHello
@@ -116,7 +117,7 @@ func (l *tlsListener) handshake(nc net.Conn) {
 		case bound.N == 0:
 			err = errLargeHandshake
 		}
-		if l.open.Err() == nil {
+		if l.open.Err() == nil && bound.N < maxHandshake {
 			l.failed(nc, err)
 			linger.CloseWrite(nc) // for the client to read the answer or alert
 		}

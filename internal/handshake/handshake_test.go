@@ -111,6 +111,7 @@ func TestFailedHandshakes(t *testing.T) {
 			l := Listener(clients, &tls.Config{}, time.Minute, func(_ net.Conn, err error) { told <- err })
 			defer l.Close()
 			go io.Copy(io.Discard, client)
+			client.Write([]byte("\x16"))
 			if err := <-told; err.Error() != test.want || test.fails != nil && !errors.Is(err, test.fails) || time.Since(begin) != test.after {
 				t.Errorf("%v is told after %v, want %s after %v", err, time.Since(begin), test.want, test.after)
 			}
@@ -118,6 +119,21 @@ func TestFailedHandshakes(t *testing.T) {
 			synctest.Wait()
 		})
 	}
+}
+
+// Of a client that sends nothing nothing is told: so do those that only try whether a server listens.
+func TestSilentClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		clients := make(wire.Stage, 1)
+		defer close(clients)
+		clients <- server
+		l := Listener(clients, &tls.Config{}, time.Minute, func(_ net.Conn, err error) { t.Error(err) })
+		defer l.Close()
+		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("after a minute: %v", err)
+		}
+	})
 }
 
 // The time for a handshake doesn't bound what comes after it.
@@ -148,15 +164,16 @@ func TestAfterHandshake(t *testing.T) {
 	})
 }
 
-// A failing connection fails at once, unless err is nil.
+// A failing connection fails with its first byte, unless err is nil.
 type failing struct {
 	net.Conn
 	err error
 }
 
 func (f failing) Read(p []byte) (int, error) {
+	n, err := f.Conn.Read(p)
 	if f.err != nil {
-		return 0, f.err
+		err = f.err
 	}
-	return f.Conn.Read(p)
+	return n, err
 }

@@ -17,10 +17,9 @@ import (
 
 // Sizes of headers, in bytes.
 const (
-	maxV1    = 107 // with its CRLF, as section 2.1 has it
-	fixedV2  = 16  // of version 2, before addresses
-	maxAfter = 4 << 10
-	// maxAfter bounds addresses and TLVs. A client's certificate among them takes some 2 KB.
+	maxV1    = 107     // with its CRLF, as section 2.1 has it
+	fixedV2  = 16      // of version 2, before addresses
+	maxAfter = 4 << 10 // of addresses and TLVs, as the library has it; a client's certificate takes some 2 KB
 )
 
 var (
@@ -66,6 +65,7 @@ func isBegun(b []byte) bool { return len(b) >= len(beginV1) }
 type Header struct {
 	parsed *proxyproto.Header
 	tlvs   string // of version 2, as they came, but the value of NOOP
+	v1     string
 }
 
 // parse returns the header that b is.
@@ -79,8 +79,24 @@ func parse(b []byte) (*Header, error) {
 		return nil, malformed(err)
 	}
 	raw, _ := proxyproto.JoinTLVs(tlvs) // which fails over 64 KiB
-	h.SetTLVs(nil) // raw has them
-	return &Header{h, string(raw)}, nil
+	h.SetTLVs(nil)                      // raw has them
+	if h.Version == 2 {
+		h.TransportProtocol = proxyproto.AddressFamilyAndProtocol(b[fixedV2-3]) // of LOCAL the library may have changed it
+	}
+	return &Header{h, string(raw), inV1(h, b)}, nil
+}
+
+// inV1 returns h, which b is, as version 1 spells it, without CRLF. What that can't say is UNKNOWN there.
+func inV1(h *proxyproto.Header, b []byte) string {
+	if line := strings.TrimSuffix(string(b), "\r\n"); h.Version == 1 && isText(line) {
+		return line
+	}
+	v1 := *h
+	v1.Version = 1
+	if line, err := v1.Format(); err == nil && v1.Command.IsProxy() {
+		return strings.TrimSuffix(string(line), "\r\n")
+	}
+	return "PROXY UNKNOWN"
 }
 
 func malformed(err error) error {
@@ -119,11 +135,4 @@ func (h *Header) shownPort(ip net.IP, port int) string {
 }
 
 // V1 returns h as version 1 spells it, without CRLF. What that can't say is UNKNOWN there.
-func (h *Header) V1() string {
-	v1 := *h.parsed
-	v1.Version = 1
-	if line, err := v1.Format(); err == nil && v1.Command.IsProxy() {
-		return strings.TrimSuffix(string(line), "\r\n")
-	}
-	return "PROXY UNKNOWN"
-}
+func (h *Header) V1() string { return h.v1 }

@@ -3,8 +3,8 @@ package proxyprotocol
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
-	"iter"
 	"net"
 	"strings"
 	"unicode"
@@ -40,30 +40,32 @@ func (h *Header) WriteJSON(j head.JSON) {
 		}
 	}
 	j.WriteString(`,"tlvs":`)
-	writeTLVs(j, h.tlvs, true)
+	writeTLVs(j, h.tlvs, false)
 	j.WriteByte('}')
 }
 
-// writeTLVs writes an array. Only one of the header itself may be opened: in one of TLS there is none of TLS
-// (section 2.2.6), but a client could put 500 into each other. It copies nothing: a header has room for 1,360.
-func writeTLVs(j head.JSON, s string, open bool) {
+// writeTLVs writes an array. Of those in one of TLS none is nested further: there is none of TLS among them
+// (section 2.2.6), but a client could put 500 into each other. It copies no value: a header has room for
+// 1,360, and a client that reads nothing has 100 answers wait.
+func writeTLVs(j head.JSON, s string, nested bool) {
 	j.WriteByte('[')
-	isFirst := true
-	for kind, value := range tlvs(s) {
-		if !isFirst {
-			j.WriteByte(',')
-		}
-		isFirst = false
-		fmt.Fprintf(j, `{"type":"0x%02x"`, byte(kind))
+	begin := `{"type":"0x`
+	for s != "" {
+		kind, value, rest, _ := cutTLV(s)
+		s = rest
+		j.WriteString(begin)
+		begin = `,{"type":"0x`
+		j.Write(hex.AppendEncode(j.AvailableBuffer(), []byte{byte(kind)}))
+		j.WriteByte('"')
 		if name := typeNames[kind]; name != "" {
 			j.Members(",", "name", name)
 		}
 		switch {
 		case kind == proxyproto.PP2_TYPE_NOOP: // whose value is to be ignored
-		case kind == proxyproto.PP2_TYPE_SSL && open && len(value) >= fixedTLS && isTLVs(value[fixedTLS:]):
+		case kind == proxyproto.PP2_TYPE_SSL && !nested && len(value) >= fixedTLS && isTLVs(value[fixedTLS:]):
 			fmt.Fprintf(j, `,"client":%d,"verify":%d,"tlvs":`, value[0], binary.BigEndian.Uint32([]byte(value[1:fixedTLS])))
-			writeTLVs(j, value[fixedTLS:], false)
-		case isText(value):
+			writeTLVs(j, value[fixedTLS:], true)
+		case isText(value) && kind != proxyproto.PP2_TYPE_CRC32C:
 			j.Members(",", "value", value)
 		default:
 			j.WriteString(`,"base64":"`)
@@ -82,23 +84,26 @@ func writeTLVs(j head.JSON, s string, open bool) {
 // fixedTLS is how long the client and verify of a TLV of TLS are, in bytes.
 const fixedTLS = 5
 
-// isTLVs reports whether s is nothing but TLVs.
-func isTLVs(s string) bool {
-	_, err := proxyproto.SplitTLVs([]byte(s))
-	return err == nil
+// cutTLV returns the first TLV of s, and what is behind it. It reports false where s doesn't begin with one
+// (section 2.2).
+func cutTLV(s string) (kind proxyproto.PP2Type, value, rest string, ok bool) {
+	if len(s) < 3 {
+		return 0, "", "", false
+	}
+	end := 3 + int(s[1])<<8 + int(s[2])
+	if end > len(s) {
+		return 0, "", "", false
+	}
+	return proxyproto.PP2Type(s[0]), s[3:end], s[end:], true
 }
 
-// tlvs returns the types and values in s, which is TLVs (section 2.2).
-func tlvs(s string) iter.Seq2[proxyproto.PP2Type, string] {
-	return func(yield func(proxyproto.PP2Type, string) bool) {
-		for s != "" {
-			end := 3 + int(s[1])<<8 + int(s[2])
-			if !yield(proxyproto.PP2Type(s[0]), s[3:end]) {
-				return
-			}
-			s = s[end:]
-		}
+// isTLVs reports whether s is nothing but TLVs.
+func isTLVs(s string) bool {
+	ok := true
+	for ok && s != "" {
+		_, _, s, ok = cutTLV(s)
 	}
+	return ok
 }
 
 // isText reports whether a value is to be read as it is.

@@ -7,11 +7,14 @@
 package proxyprotocol
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"os"
 	"slices"
 	"sync/atomic"
+
+	"github.com/pires/go-proxyproto"
 
 	"httpserver/internal/below"
 	"httpserver/internal/linger"
@@ -21,13 +24,14 @@ import (
 type listener struct {
 	net.Listener
 	required bool
-	failed   func(nc net.Conn, err error)
+	failed   func(nc net.Conn, line []byte, err error)
 }
 
 // Listener returns ln, whose connections may begin with a header, or must where that is required. The
 // header is read with the first Read of a connection, and a deadline of that Read holds for it too. A
-// connection without a right header ends. failed is told of it, unless it has sent nothing.
-func Listener(ln net.Listener, required bool, failed func(nc net.Conn, err error)) net.Listener {
+// connection whose header is wrong, or missing where required, ends. failed is told of it, with the first line
+// of what came, or all of a header of version 2, unless nothing came.
+func Listener(ln net.Listener, required bool, failed func(nc net.Conn, line []byte, err error)) net.Listener {
 	return listener{ln, required, failed}
 }
 
@@ -89,13 +93,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// ErrHeader is in the chain of what Read returns where the header isn't right. failed has been told then.
-var ErrHeader = errors.New("no right PROXY protocol header")
+// errHeader is in the chain of what Read returns where the header isn't right. failed has been told then.
+var errHeader = errors.New("no right PROXY protocol header")
 
 var (
 	errMissing = errors.New("no PROXY protocol header, which -proxyprotocol=require asks for")
 	errLate    = errors.New("PROXY protocol header not whole in time")
-	errCut     = errors.New("closed before the PROXY protocol header was whole")
+	errCut     = errors.New("the client closed before the PROXY protocol header was whole")
+	errClosed  = errors.New("closed before the PROXY protocol header was whole")
 )
 
 // readHeader receives the header. It returns what came behind it, and the error that comes behind that.
@@ -107,13 +112,13 @@ func (c *conn) readHeader() (rest []byte, err error) {
 		case why == errNone && !c.of.required:
 			return got, nil
 		case why == errNone:
-			return nil, c.fail(errMissing)
+			return nil, c.fail(got, errMissing)
 		case why != nil:
-			return nil, c.fail(why)
+			return nil, c.fail(got, why)
 		case size <= len(got):
 			h, why := parse(got[:size])
 			if why != nil {
-				return nil, c.fail(why)
+				return nil, c.fail(got, why)
 			}
 			c.header.Store(h)
 			return slices.Clone(got[size:]), nil
@@ -126,9 +131,11 @@ func (c *conn) readHeader() (rest []byte, err error) {
 		case len(got) == 0 || !c.of.required && !isBegun(got): // nothing, or what may be the begin of a request as well
 			return got, err
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, c.fail(errLate)
+			return nil, c.fail(got, errLate)
+		case errors.Is(err, net.ErrClosed):
+			return nil, c.fail(got, errClosed)
 		default:
-			return nil, c.fail(errCut)
+			return nil, c.fail(got, errCut)
 		}
 	}
 }
@@ -136,8 +143,13 @@ func (c *conn) readHeader() (rest []byte, err error) {
 // readAhead is what may be received with a header at once, in bytes.
 const readAhead = 512
 
-// fail tells why the connection ends. It returns an error on which net/http answers nothing.
-func (c *conn) fail(why error) error {
-	c.of.failed(c, why)
-	return &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: ErrHeader}
+// fail tells why the connection ends, on which got came. It returns an error on which net/http answers nothing.
+func (c *conn) fail(got []byte, why error) error {
+	line := got
+	if !bytes.HasPrefix(got, proxyproto.SIGV2) {
+		line, _, _ = bytes.Cut(got, []byte("\n"))
+		line = bytes.TrimSuffix(line, []byte("\r"))
+	}
+	c.of.failed(c, line, why)
+	return &net.OpError{Op: "read", Err: errHeader}
 }

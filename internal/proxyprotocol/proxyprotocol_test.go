@@ -31,16 +31,22 @@ func (g given) Read(p []byte) (int, error) {
 
 // receive reads what sent gives, cut so. It returns what comes behind the header, and what is told.
 func receive(sent string, cut func() int, required bool, then error) (c *conn, rest string, told error, err error) {
+	c, rest, _, told, err = receiveLine(sent, cut, required, then)
+	return c, rest, told, err
+}
+
+// receiveLine returns also the line that is told.
+func receiveLine(sent string, cut func() int, required bool, then error) (c *conn, rest, line string, told error, err error) {
 	stage := make(wire.Stage, 1)
 	stage <- given{wire.NewScript(sent, cut), then}
-	ln := Listener(stage, required, func(_ net.Conn, err error) { told = err })
+	ln := Listener(stage, required, func(_ net.Conn, first []byte, err error) { line, told = string(first), err })
 	nc, _ := ln.Accept()
 	c = nc.(*conn)
 	all, err := io.ReadAll(c)
 	if err == nil {
 		err = io.EOF
 	}
-	return c, string(all), told, err
+	return c, string(all), line, told, err
 }
 
 // v2 returns a header of version 2.
@@ -74,12 +80,14 @@ func TestHeaders(t *testing.T) {
 		{v4Spelt + "\r\n", `{"version":1,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[]}`, v4Spelt, "192.0.2.1:80"},
 		{v6Spelt + "\r\n", `{"version":1,"command":"PROXY","transport":"TCP6",` + v6Shown + `,"tlvs":[]}`, v6Spelt, "[2001:db8::1]:80"},
 		{"PROXY UNKNOWN\r\n", `{"version":1,"command":"PROXY","transport":"UNKNOWN","tlvs":[]}`, "PROXY UNKNOWN", ""},
-		{"PROXY UNKNOWN ffff::1 ffff::1 1 2\r\n", `{"version":1,"command":"PROXY","transport":"UNKNOWN","tlvs":[]}`, "PROXY UNKNOWN", ""},
+		{"PROXY UNKNOWN ffff::1 ffff::1 1 2\r\n", `{"version":1,"command":"PROXY","transport":"UNKNOWN","tlvs":[]}`, "PROXY UNKNOWN ffff::1 ffff::1 1 2", ""},
+		{"PROXY UNKNOWN \x1b\r\n", `{"version":1,"command":"PROXY","transport":"UNKNOWN","tlvs":[]}`, "PROXY UNKNOWN", ""},
 		{v2(0x21, 0x11, v4Ends), `{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[]}`, v4Spelt, "192.0.2.1:80"},
 		{v2(0x21, 0x21, v6Ends), `{"version":2,"command":"PROXY","transport":"TCP6",` + v6Shown + `,"tlvs":[]}`, v6Spelt, "[2001:db8::1]:80"},
 		{v2(0x21, 0x12, v4Ends), `{"version":2,"command":"PROXY","transport":"UDP4",` + v4Shown + `,"tlvs":[]}`, "PROXY UNKNOWN", "192.0.2.1:80"},
 		{v2(0x21, 0x31, unixEnds), `{"version":2,"command":"PROXY","transport":"UNIX","source":"/run/\u000aclient","destination":"/run/server","tlvs":[]}`, "PROXY UNKNOWN", ""},
 		{v2(0x20, 0x00), `{"version":2,"command":"LOCAL","transport":"UNKNOWN","tlvs":[]}`, "PROXY UNKNOWN", ""},
+		{v2(0x20, 0x11, "no"), `{"version":2,"command":"LOCAL","transport":"TCP4","tlvs":[]}`, "PROXY UNKNOWN", ""},
 		{v2(0x20, 0x11, v4Ends), `{"version":2,"command":"LOCAL","transport":"TCP4",` + v4Shown + `,"tlvs":[]}`, "PROXY UNKNOWN", ""},
 		{v2(0x21, 0x11, v4Ends, tlv(0x05, "id-1"), tlv(0xe1, "\x00\xff"), tlv(0x04, "\x00\x00"), tlv(0x02, "")),
 			`{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[{"type":"0x05","name":"PP2_TYPE_UNIQUE_ID","value":"id-1"},` +
@@ -88,6 +96,7 @@ func TestHeaders(t *testing.T) {
 			`{"type":"0x21","name":"PP2_SUBTYPE_SSL_VERSION","value":"TLSv1.3"},{"type":"0x23","name":"PP2_SUBTYPE_SSL_CIPHER","value":"TLS_AES_128_GCM_SHA256"}]}]}`, v4Spelt, "192.0.2.1:80"},
 		{v2(0x21, 0x11, v4Ends, tlv(0x20, "\x00\x00\x00\x00\x00"+tlv(0x20, "\x00\x00\x00\x00\x00"))), `{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[{"type":"0x20","name":"PP2_TYPE_SSL","client":0,"verify":0,"tlvs":[{"type":"0x20","name":"PP2_TYPE_SSL","base64":"AAAAAAA="}]}]}`, v4Spelt, "192.0.2.1:80"},
 		{v2(0x21, 0x11, v4Ends, tlv(0x20, "\x01")), `{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[{"type":"0x20","name":"PP2_TYPE_SSL","base64":"AQ=="}]}`, v4Spelt, "192.0.2.1:80"},
+		{v2(0x21, 0x11, v4Ends, tlv(0x20, "\x07\x00\x00\x00\x01"+tlv(0x22, "cn")+"x"), tlv(0x03, "abcd")), `{"version":2,"command":"PROXY","transport":"TCP4",` + v4Shown + `,"tlvs":[{"type":"0x20","name":"PP2_TYPE_SSL","base64":"BwAAAAEiAAJjbng="},{"type":"0x03","name":"PP2_TYPE_CRC32C","base64":"YWJjZA=="}]}`, v4Spelt, "192.0.2.1:80"},
 	} {
 		for how, cut := range wire.Cuts {
 			for _, required := range []bool{false, true} {
@@ -154,9 +163,15 @@ func TestWrongHeaders(t *testing.T) {
 		{v2(0x21, 0x11, v4Ends, "\x05"), "malformed PROXY protocol header: truncated TLV"},
 	} {
 		for how, cut := range wire.Cuts {
-			c, rest, told, err := receive(test.sent+behind, cut, false, io.EOF)
+			c, rest, line, told, err := receiveLine(test.sent+behind, cut, false, io.EOF)
+			if first, _, _ := strings.Cut(test.sent, "\r\n"); first != "" && line != first[:min(len(first), len(line))] || len(line) < len(beginV1) || first == "" && line[:fixedV2] != test.sent[:fixedV2] {
+				t.Errorf("%.80q, %s: the line is %.80q", test.sent, how, line)
+			}
+			if n, err := c.Read(make([]byte, 1)); n > 0 || !errors.Is(err, errHeader) {
+				t.Errorf("%.80q, %s: a second Read gives %d bytes and %v", test.sent, how, n, err)
+			}
 			var op *net.OpError
-			if told == nil || !strings.HasPrefix(told.Error(), test.want) || rest != "" || !errors.Is(err, ErrHeader) || !errors.As(err, &op) || op.Op != "read" || Of(c) != nil {
+			if told == nil || !strings.HasPrefix(told.Error(), test.want) || rest != "" || !errors.Is(err, errHeader) || !errors.As(err, &op) || op.Op != "read" || Of(c) != nil {
 				t.Errorf("%.80q, %s: %v is told, want %s; %q is handed on, and %v", test.sent, how, told, test.want, rest, err)
 			}
 		}
@@ -167,14 +182,14 @@ func TestWrongHeaders(t *testing.T) {
 func TestCutHeaders(t *testing.T) {
 	for _, header := range []string{v4Spelt + "\r\n", v2(0x21, 0x11, v4Ends, tlv(5, "id"))} {
 		for size := range len(header) {
-			for then, want := range map[error]error{os.ErrDeadlineExceeded: errLate, io.EOF: errCut, net.ErrClosed: errCut} {
+			for then, want := range map[error]error{os.ErrDeadlineExceeded: errLate, io.EOF: errCut, net.ErrClosed: errClosed} {
 				for _, required := range []bool{false, true} {
 					_, rest, told, err := receive(header[:size], wire.Cuts["at random"], required, then)
 					passed := size == 0 || !required && size < len(beginV1)
 					switch {
 					case passed && (told != nil || rest != header[:size] || err != then):
 						t.Errorf("%q and %v: %v is told, %q is handed on and %v", header[:size], then, told, rest, err)
-					case !passed && (told != want || rest != "" || !errors.Is(err, ErrHeader)):
+					case !passed && (told != want || rest != "" || !errors.Is(err, errHeader)):
 						t.Errorf("%q and %v: %v is told, want %v; %q is handed on and %v", header[:size], then, told, want, rest, err)
 					}
 				}
@@ -194,7 +209,7 @@ func TestNoHeader(t *testing.T) {
 			if len(sent) < len(beginV1) {
 				continue
 			}
-			if _, rest, told, err = receive(sent, cut, true, io.EOF); rest != "" || told != errMissing || !errors.Is(err, ErrHeader) {
+			if _, rest, told, err = receive(sent, cut, true, io.EOF); rest != "" || told != errMissing || !errors.Is(err, errHeader) {
 				t.Errorf("%.20q, %s, required: %q is handed on and %v, %v is told", sent, how, rest, err, told)
 			}
 		}

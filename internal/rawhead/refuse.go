@@ -67,7 +67,13 @@ func (c *conn) tellRefused(answer []byte) {
 			why = reasonOf(pending)
 		}
 	}
-	c.account.tell(Refusal{Line: line, Head: linesOf(pending), Status: number, Reason: cmp.Or(why, words), NoMemory: number == http.StatusServiceUnavailable})
+	r := Refusal{Line: line, Head: linesOf(pending), Status: number, Reason: cmp.Or(why, words), NoMemory: number == http.StatusServiceUnavailable}
+	select {
+	case <-c.closed: // the answer goes nowhere
+		r.Status = 0
+	default:
+	}
+	c.account.tell(r)
 }
 
 // linesOf returns the lines of text, or nil where there is none.
