@@ -30,10 +30,11 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	rec, control := w.(*recorder), http.NewResponseController(w)
 	ask := asked{status: http.StatusOK, json: prefersJSON(r.Header["Accept"])}
 	status, query, err := http.StatusOK, r.URL.RawQuery, error(nil)
+	hasBody := r.ContentLength != 0 || r.ProtoMajor == 2 && r.Header["Content-Length"] != nil // behind 0 bytes there may be trailers
 	dropCopies(r, rec.head)
 	// net/http counts the time to take the response from the end of the head. Over
 	// HTTP/2 it resets the stream then, even if there is no response yet.
-	if r.ContentLength != 0 {
+	if hasBody {
 		control.SetWriteDeadline(time.Now().Add(requestTimeout + responseTimeout))
 		status, err = dropBody(r)
 	}
@@ -44,15 +45,17 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 			status = ask.status
 		}
 	}
-	if r.ContentLength != 0 || ask.delay > 0 {
+	if hasBody || ask.delay > 0 {
 		control.SetWriteDeadline(time.Now().Add(ask.delay + responseTimeout))
 	}
 	if ask.delay > 0 && err == nil {
 		select {
 		case <-time.After(ask.delay):
-		case <-r.Context().Done(): // the client went
+		case <-r.Context().Done():
+			rec.why = whyEnded(connOf(r), errors.New("the client went"))
 			panic(http.ErrAbortHandler) // or net/http would answer 200
 		case <-overload.Evicted(connOf(r)): // r's context isn't done with that while the next request waits to be read
+			rec.why = evicted
 			panic(http.ErrAbortHandler)
 		}
 	}
@@ -65,7 +68,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	if proxied != nil {
 		header["Proxy-Protocol"] = []string{proxied.V1()}
 	}
-	trailers := rawhead.Trailers(r)
+	lines, trailers := rawhead.Trailers(r)
 	switch shown := rec.head.OrView(r); {
 	case err != nil:
 		rec.why = err.Error()
@@ -76,9 +79,10 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 			shown.WriteJSON(rec, r, func(j head.JSON) { h.writeMembers(j, r, proxied, trailers) })
 		}
 	case trailers != nil:
-		if rec.begin(status, textType, shown.TextLen(r)+len("\n")+len(trailers)) {
+		if rec.begin(status, textType, shown.TextLen(r)+len("\n")+len(lines)) {
 			shown.WriteText(rec, r)
-			rec.Write(append([]byte("\n"), trailers...))
+			io.WriteString(rec, "\n")
+			rec.Write(lines)
 		}
 	case rec.begin(status, textType, shown.TextLen(r)):
 		shown.WriteText(rec, r)
@@ -165,10 +169,14 @@ func dropBody(r *http.Request) (status int, err error) {
 		return http.StatusRequestEntityTooLarge, tooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return http.StatusRequestTimeout, fmt.Errorf("request not sent within %v", requestTimeout)
-	default:
-		return http.StatusBadRequest, fmt.Errorf("request body: %w", err)
+	case strings.HasSuffix(err.Error(), cutTrailers):
+		err = errors.New("trailers of over 4096 bytes, or cut off")
 	}
+	return http.StatusBadRequest, fmt.Errorf("request body: %s", whyEnded(connOf(r), err))
 }
+
+// cutTrailers is what net/http says of trailers over HTTP/1 that it doesn't get to the end of.
+const cutTrailers = "suspiciously long trailer after chunked body"
 
 // maxAccept is how long the values of Accept may be for them to be looked at, in bytes:
 // over HTTP/2 a client sends as much as a head holds by a byte for every 4 KB.

@@ -114,11 +114,14 @@ func logHandshake(nc net.Conn, err error) {
 	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %s: %s", peer, why) })
 }
 
+// evicted is why a connection ended that was evicted.
+const evicted = "closed to make room"
+
 // whyEnded says why nc ended, whose Read returned err.
 func whyEnded(nc net.Conn, err error) string {
 	select {
 	case <-overload.Evicted(nc):
-		return "closed to make room"
+		return evicted
 	default:
 		return err.Error()
 	}

@@ -67,6 +67,33 @@ func TestNoFileDescriptors(t *testing.T) {
 	p.wait(0)
 }
 
+// A connection that makes room is said to, whatever it was at.
+func TestMakingRoom(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		startIt          func(t *testing.T, flags ...string) *process
+		mode, sent, want string
+	}{
+		{start, "require", proxyV2[:20], `\] PEER "\\r\\n\\r\\n\\x00\\r\\nQUIT\\n.*" ended: closed to make room\n`},
+		{startTLS, "require", proxyV2[:20], `\] PEER "\\r\\n\\r\\n\\x00\\r\\nQUIT\\n.*" ended: closed to make room\n`},
+		{startTLS, "require", proxyV2 + "\x16\x03\x01", `TLS handshake with PEER \(for 192\.0\.2\.1:80\): closed to make room\n`},
+		{start, "off", "GET /hello HTTP/1.1\r\nHo", `\] PEER "GET /hello HTTP/1\.1" ended: closed to make room before the head was whole\n`},
+		{start, "off", "GET /hello?delay=30s HTTP/1.1\r\nHost: a\r\n\r\n", `\] PEER "GET /hello\?delay=30s HTTP/1\.1" 0 0 .* "": closed to make room\n`},
+		{start, "off", "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\na", `\] PEER "POST /hello HTTP/1\.1" 400 .* "": request body: closed to make room\n`},
+	} {
+		p := test.startIt(t, "-proxyprotocol="+test.mode, "-maxconns=4")
+		for range 5 {
+			c, err := net.Dial("tcp", p.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			io.WriteString(c, test.sent)
+		}
+		p.waitLog(strings.ReplaceAll(test.want, "PEER", `127\.0\.0\.1:\d+`))
+	}
+}
+
 // Every handler at once, with all that can be logged, up to a stop.
 func TestAtOnce(t *testing.T) {
 	t.Parallel()

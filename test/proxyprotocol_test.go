@@ -126,30 +126,6 @@ func TestWrongProxyProtocol(t *testing.T) {
 	}
 }
 
-// A connection that makes room amid its header, or amid its handshake, is said to.
-func TestMakingRoomEarly(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		startIt    func(t *testing.T, flags ...string) *process
-		sent, want string
-	}{
-		{start, proxyV2[:20], `\] 127\.0\.0\.1:\d+ "\\r\\n\\r\\n\\x00\\r\\nQUIT\\n.*" ended: closed to make room\n`},
-		{startTLS, proxyV2[:20], `\] 127\.0\.0\.1:\d+ "\\r\\n\\r\\n\\x00\\r\\nQUIT\\n.*" ended: closed to make room\n`},
-		{startTLS, proxyV2 + "\x16\x03\x01", `TLS handshake with 127\.0\.0\.1:\d+ \(for 192\.0\.2\.1:80\): closed to make room\n`},
-	} {
-		p := test.startIt(t, "-proxyprotocol=require", "-maxconns=4")
-		for range 5 {
-			c, err := net.Dial("tcp", p.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			io.WriteString(c, test.sent)
-		}
-		p.waitLog(test.want)
-	}
-}
-
 // streamModule is the module of nginx that passes connections on.
 const streamModule = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
