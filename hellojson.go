@@ -12,8 +12,8 @@ import (
 
 // This file holds what the JSON form of /hello says beside the head: what arrived on the other layers.
 
-// writeMembers writes the members that come last. proxied and trailers are nil for none.
-func (h *handler) writeMembers(j head.JSON, r *http.Request, proxied *proxyprotocol.Header, trailers []byte) {
+// writeMembers writes the members that come last. proxied and trailers are nil where none came.
+func (h *handler) writeMembers(j head.JSON, r *http.Request, proxied *proxyprotocol.Header, trailers []head.Field) {
 	j.Members(",", "remoteAddr", r.RemoteAddr, "hostname", h.hostname[0])
 	if proxied != nil {
 		j.WriteString(`,"proxyProtocol":`)
@@ -31,6 +31,6 @@ func (h *handler) writeMembers(j head.JSON, r *http.Request, proxied *proxyproto
 	rawhead.WriteHTTP2(j, r)
 	if trailers != nil {
 		j.WriteString(`,"trailers":`)
-		j.Fields(head.FieldsOf(string(trailers)))
+		j.Fields(trailers)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"httpserver/internal/frame"
 	"httpserver/internal/wire"
 )
 
@@ -62,7 +63,15 @@ func TestHelloBeyondTheHead(t *testing.T) {
 	}
 	p := wire.NewHTTP2Peer(t, "tcp", addr, nil)
 	p.Send(wire.HTTP2Start+wire.Request(1, wire.Literal("accept", "application/json")), wire.Cuts["whole"])
-	if got, want := p.Await(1)[1], `,"http2":{"settings":[["INITIAL_WINDOW_SIZE",2147483647]],"windowUpdate":2130706432,"streamId":1}}`+"\n"; !strings.HasSuffix(got, want) {
+	const announced = `,"http2":{"settings":[["INITIAL_WINDOW_SIZE",2147483647]],"windowUpdate":2130706432,"streamId":%d%s}` + "\n"
+	if got, want := p.Await(1)[1], fmt.Sprintf(announced, 1, "}"); !strings.HasSuffix(got, want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+	asked := append(wire.Asked4[:len(wire.Asked4):len(wire.Asked4)], wire.Literal("accept", "application/json"), wire.Literal("content-length", "0"))
+	p.Send(wire.FrameOf(frame.Headers, frame.EndHeaders, 3, wire.Block(asked...))+wire.Request(5), wire.Cuts["whole"])
+	p.Await(5)
+	p.Send(wire.FrameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 3, wire.Block(wire.Literal("x", " 1 "), wire.Literal("y", "\t"))), wire.Cuts["whole"])
+	if got, want := p.Await(3)[3], fmt.Sprintf(announced, 3, `},"trailers":[["x"," 1 "],["y","\t"]]`); !strings.HasSuffix(got, want) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -148,6 +148,7 @@ func attacks(path, slow string) []onslaught {
 		{name: "resets behind an error", conns: 600, sent: bomb(100, 0, 0, path, "x") + wire.Reset(1<<31-1) + resetAll(100), reads: unread},
 		{name: "bodies, not read", conns: 600, sent: wire.HTTP2NoWindow + upload(63), reads: unread},
 		{name: "trailers", conns: 600, sent: trailers(100, path), reads: unread},
+		{name: "trailers of HTTP/1, JSON", conns: 1000, sent: strings.Repeat("POST "+path+" HTTP/1.1\r\nHost: localhost\r\n"+wire.AcceptJSON+strings.Repeat("a:\r\n", 100)+"Transfer-Encoding: chunked\r\n\r\n0\r\n"+strings.Repeat("a:\r\n", 1020)+"\r\n", 20), reads: unread},
 		{name: "announced trailers", conns: 600, sent: wire.Asking(path, "Transfer-Encoding: chunked\r\nTrailer: "+announced(60000)+"\r\n"), reads: unread},
 		{name: "half blocks", conns: 2000, sent: strings.TrimSuffix(wire.HTTP2Start+wire.CutIntoFrames(1, 16000, wire.Block(wire.Literal("x", strings.Repeat("~", 60000)))+"\x82"), "\x82"), reads: unread},
 		{name: "resets on few connections", conns: 4, sent: resets(100000)},

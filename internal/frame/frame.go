@@ -24,6 +24,7 @@ const (
 	Continuation = 0x9
 
 	EndStream  = 0x1
+	Ack        = 0x1 // of SETTINGS
 	EndHeaders = 0x4
 	Padded     = 0x8
 	Priority   = 0x20

@@ -143,7 +143,9 @@ func (a *account) Refused(r http2.Refused) {
 				one.RequestURI = cut(f.Value)
 			}
 		}
-		told.Line, told.Head = []byte(cut(head.RequestLine(&one))), shown.Lines(&one)
+		if one.Method != "" || one.RequestURI != "" { // else it is trailers with a pseudo-field
+			told.Line, told.Head = []byte(cut(head.RequestLine(&one))), shown.Lines(&one)
+		}
 	}
 	a.tell(told)
 }

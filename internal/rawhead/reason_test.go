@@ -159,7 +159,7 @@ func TestReasonsOfHTTP2(t *testing.T) {
 		{with(":status", "secret"), line, malformed + `pseudo-field ":status" isn't one of a request`},
 		{block(frame.EndStream, wire.Literal("x", "1"), wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "/hello")), line, malformed + "pseudo-field :method behind a field"},
 		{block(frame.EndStream, wire.Indexed(2), wire.LiteralOf(4, "/hello")), line, malformed + "no pseudo-field :scheme"},
-		{block(frame.EndStream, wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "secret")), "GET secret HTTP/2.0", malformed + "pseudo-field :path doesn't begin with /"},
+		{block(frame.EndStream, wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "secret")), "GET secret HTTP/2.0", malformed + "pseudo-field :path is malformed"},
 		{with("connection", "close"), line, "400 field \"connection\" isn't for HTTP/2"},
 		{with("te", "gzip"), line, "400 field \"te\" may only be \"trailers\" over HTTP/2"},
 		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 4)...)...)), "", "431 request head over 65536 bytes, counting 32 more for each field"},

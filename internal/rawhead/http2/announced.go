@@ -9,32 +9,29 @@ import (
 	"httpserver/internal/head"
 )
 
-// This file holds what a client announces of itself at the beginning of a connection.
+// This file holds what a client announces of itself at the beginning of a connection, before its first request.
 
 // maxSettings is how much is kept of settings, in bytes: 100 of them. net/http takes no more.
 const maxSettings = 600
 
 // An Announced is what a client announces (RFC 9113 sections 6.5 and 6.9).
 type Announced struct {
-	settings []byte // the payload of its first SETTINGS, unless that is larger than maxSettings
+	settings []byte // the payload of its first SETTINGS; nil where none has come
 	window   []byte // the payload of the connection's first WINDOW_UPDATE
 
-	hasSettings, hasWindow bool
-	into                   *[]byte // where the payload of the frame goes that is handed on; or nil
+	into *[]byte // where the payload of the frame goes that is handed on; or nil
 }
 
-// begin notes the header of a frame whose payload is handed on next.
-func (a *Announced) begin(f frame.Frame) {
+// begin notes the header of a frame whose payload is handed on next. Once a request has come, a WINDOW_UPDATE
+// is of what the client has received.
+func (a *Announced) begin(f frame.Frame, requested bool) {
 	a.into = nil
 	switch {
-	case f.Kind() == frame.Settings && !a.hasSettings:
-		if a.hasSettings = true; f.Length() <= maxSettings {
-			a.settings, a.into = make([]byte, 0, f.Length()), &a.settings
-		}
-	case f.Kind() == frame.WindowUpdate && f.Stream() == 0 && !a.hasWindow:
-		if a.hasWindow = true; f.Length() == 4 {
-			a.into = &a.window
-		}
+	case requested:
+	case f.Kind() == frame.Settings && !f.Has(frame.Ack) && a.settings == nil && f.Length() <= maxSettings:
+		a.settings, a.into = make([]byte, 0, f.Length()), &a.settings
+	case f.Kind() == frame.WindowUpdate && f.Stream() == 0 && a.window == nil && f.Length() == 4:
+		a.into = &a.window
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 func (h *Tracker) decode() bool {
 	fragment, padding := h.frame[frame.HeaderSize:], 0
 	if h.frame.Kind() == frame.Headers {
-		h.stream = h.frame.Stream()
+		h.stream, h.endStream = h.frame.Stream(), h.frame.Has(frame.EndStream)
 		if h.frame.Has(frame.Padded) {
 			if len(fragment) == 0 {
 				return false
@@ -151,7 +151,7 @@ func (h *Tracker) endRequest(last bool) {
 	case as == Taken:
 		kept.Fields = append(kept.Fields, *h.fields...)
 	}
-	h.requests.begin(cost, Request{Head: kept, As: as, Last: last, Stream: h.stream})
+	h.requests.begin(cost, h.endStream, Request{Head: kept, As: as, Last: last, Stream: h.stream})
 }
 
 // endTrailers counts the block as the trailers of its stream's request, and keeps them.
@@ -166,9 +166,9 @@ func (h *Tracker) endTrailers() {
 	switch {
 	case !ok:
 		h.end()
-	case one.trailers == nil && !slices.ContainsFunc(*h.fields, func(f head.Field) bool { return malformedField(f) != "" }): // else net/http refuses them
-		for _, f := range *h.fields {
-			one.trailers = f.AppendTo(one.trailers)
-		}
+		return
+	case h.endStream && !one.bodyEnded && !slices.ContainsFunc(*h.fields, func(f head.Field) bool { return malformedField(f) != "" }): // else net/http refuses them
+		one.trailers = append(one.trailers, *h.fields...)
 	}
+	one.bodyEnded = true
 }

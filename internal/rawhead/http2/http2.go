@@ -27,15 +27,16 @@ type Tracker struct {
 	passing int                    // bytes of a frame that is not gathered, to be handed on as they come
 	last    [frame.HeaderSize]byte // of the frame that has begun to be handed on last
 
-	decoder *hpack.Decoder
-	stream  int           // whose block has begun and not ended, or 0
-	skipped bool          // the block isn't decoded
-	block   []byte        // as much as has come, where it ends in a later frame
-	request bool          // the block has pseudo-fields, as requests do
-	fields  *[]head.Field // of the block, unless they are too many
-	size    int           // of its fields
-	names   int           // bytes of its fields Trailer
-	decoded int           // bytes of fields, since others ran
+	decoder   *hpack.Decoder
+	stream    int           // whose block has begun and not ended, or 0
+	endStream bool          // the block's HEADERS ends its stream
+	skipped   bool          // the block isn't decoded
+	block     []byte        // as much as has come, where it ends in a later frame
+	request   bool          // the block has pseudo-fields, as requests do
+	fields    *[]head.Field // of the block, unless they are too many
+	size      int           // of its fields
+	names     int           // bytes of its fields Trailer
+	decoded   int           // bytes of fields, since others ran
 
 	maxHead   int  // bytes, each field counted head.FieldCost longer than it is
 	lastBlock bool // a request whose block is over maxFrame is its connection's last
@@ -110,7 +111,10 @@ func (h *Tracker) gather(p []byte) (n int) {
 			return n
 		case kind != frame.Headers && kind != frame.Continuation:
 			h.passing = h.frame.Length()
-			h.announced.begin(h.frame)
+			h.announced.begin(h.frame, h.HasBegun())
+			if kind == frame.Data && h.frame.Has(frame.EndStream) {
+				h.requests.endBody(h.frame.Stream())
+			}
 			h.handOn()
 			return n
 		case !h.observer.Block(len(h.block) + h.frame.Length()):
@@ -204,8 +208,8 @@ func (h *Tracker) Take(r *http.Request) Request { return h.requests.take(r) }
 // ends the stream.
 func (h *Tracker) Done(one *head.Head, gone bool) { h.requests.done(one, gone) }
 
-// Trailers returns the trailers of the request with this head: field lines, each ended by LF, or nil.
-func (h *Tracker) Trailers(one *head.Head) []byte { return h.requests.trailers(one) }
+// Trailers returns the trailers of the request with this head, or nil.
+func (h *Tracker) Trailers(one *head.Head) []head.Field { return h.requests.trailers(one) }
 
 // Announced returns what the client has announced of itself.
 func (h *Tracker) Announced() Announced { return h.announced }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -104,7 +105,7 @@ func malformed(fields []head.Field) string {
 			switch {
 			case slices.Contains(ofConnection, f.Name):
 				return fmt.Sprintf("field %q isn't for HTTP/2", f.Name)
-			case f.Name == "te" && f.Value != "trailers":
+			case f.Name == "te" && f.Value != "trailers" && f.Value != "": // as net/http has it
 				return `field "te" may only be "trailers" over HTTP/2`
 			}
 			continue
@@ -124,8 +125,10 @@ func malformed(fields []head.Field) string {
 			return "no pseudo-field :" + name
 		}
 	}
-	if path := seen["path"]; path != "" && path[0] != '/' && path != "*" {
-		return "pseudo-field :path doesn't begin with /"
+	if path := seen["path"]; path != "" && path != "*" {
+		if _, err := url.ParseRequestURI(path); err != nil || path[0] != '/' {
+			return "pseudo-field :path is malformed"
+		}
 	}
 	if scheme := seen["scheme"]; scheme != "" && scheme != "http" && scheme != "https" {
 		return "pseudo-field :scheme is neither http nor https"

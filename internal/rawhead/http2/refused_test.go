@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -82,25 +83,47 @@ func TestLostIsNotUnfinished(t *testing.T) {
 	}
 }
 
-// Only the first trailers of a request are kept.
-func TestSecondTrailers(t *testing.T) {
-	h := New(1000, false, free{})
-	const asked = "\x82\x86\x84\x41\x01a"
-	h.Feed(make([]byte, 1000), []byte(frameOf(frame.Headers, frame.EndHeaders, 1, asked)+
-		frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, "\x00\x01x\x011")+frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, "\x00\x01y\x012")))
-	one := h.Take(naming(1))
-	if got := string(h.Trailers(one.Head)); got != "x: 1\n" || h.Trailers(head.New()) != nil {
-		t.Errorf("%q", got)
+// Only trailers that net/http takes are kept: those that end their stream, once.
+func TestTrailersTaken(t *testing.T) {
+	const asked, x, y = "\x82\x86\x84\x41\x01a", "\x00\x01x\x011", "\x00\x01y\x012"
+	block := func(flags byte, payload string) string {
+		return frameOf(frame.Headers, flags|frame.EndHeaders, 1, payload)
+	}
+	open, trailers := block(0, asked), block(frame.EndStream, x)
+	for what, test := range map[string]struct{ sent, want string }{
+		"behind a request":            {open + trailers, "[{x 1}]"},
+		"behind a body":               {open + frameOf(frame.Data, 0, 1, "a") + trailers, "[{x 1}]"},
+		"in two frames":               {open + frameOf(frame.Headers, frame.EndStream, 1, x[:2]) + frameOf(frame.Continuation, frame.EndHeaders, 1, x[2:]), "[{x 1}]"},
+		"behind the end of a request": {block(frame.EndStream, asked) + trailers, "[]"},
+		"behind the end of a body":    {open + frameOf(frame.Data, frame.EndStream, 1, "a") + trailers, "[]"},
+		"without an end":              {open + block(0, x), "[]"},
+		"behind some without an end":  {open + block(0, x) + trailers, "[]"},
+		"behind none":                 {open + block(frame.EndStream, "") + trailers, "[]"},
+		"and others":                  {open + trailers + block(frame.EndStream, y), "[{x 1}]"},
+	} {
+		h := New(1000, false, free{})
+		h.Feed(make([]byte, 1000), []byte(test.sent))
+		one := h.Take(naming(1))
+		if got := fmt.Sprint(h.Trailers(one.Head)); got != test.want || h.Trailers(head.New()) != nil {
+			t.Errorf("%s: %s, want %s", what, got, test.want)
+		}
 	}
 }
 
-// Only what is of the connection counts, and the reserved bit doesn't.
+// Only a window of the connection counts, without the reserved bit, and only before the first request.
 func TestAnnouncedWindow(t *testing.T) {
-	h := New(1000, false, free{})
-	h.Feed(make([]byte, 1000), []byte(frameOf(frame.WindowUpdate, 0, 1, "\x00\x00\x00\x07")+frameOf(frame.WindowUpdate, 0, 0, "\x80\x00\x00\x05")))
-	var out bytes.Buffer
-	new(head.Head).WriteJSON(&out, naming(1), func(j head.JSON) { a := h.Announced(); a.WriteJSON(j, 3) })
-	if want := `{"windowUpdate":5,"streamId":3}`; !strings.Contains(out.String(), want) {
-		t.Errorf("%s, want %s", out.String(), want)
+	request := frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, "\x82\x86\x84\x41\x01a")
+	ofStream, window := frameOf(frame.WindowUpdate, 0, 1, "\x00\x00\x00\x07"), frameOf(frame.WindowUpdate, 0, 0, "\x80\x00\x00\x05")
+	for sent, want := range map[string]string{
+		ofStream + window + request: `{"windowUpdate":5,"streamId":3}`,
+		request + window:            `{"streamId":3}`,
+	} {
+		h := New(1000, false, free{})
+		h.Feed(make([]byte, 1000), []byte(sent))
+		var out bytes.Buffer
+		new(head.Head).WriteJSON(&out, naming(1), func(j head.JSON) { a := h.Announced(); a.WriteJSON(j, 3) })
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s, want %s", out.String(), want)
+		}
 	}
 }

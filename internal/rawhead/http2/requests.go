@@ -30,10 +30,11 @@ type requests struct {
 
 type openRequest struct {
 	Request
-	marker   uint64
-	taken    bool   // by its handler
-	cost     int    // as the observer said
-	trailers []byte // field lines, each ended by LF
+	marker    uint64
+	taken     bool // by its handler
+	cost      int  // as the observer said
+	bodyEnded bool // the client has sent END_STREAM, or trailers
+	trailers  []head.Field
 }
 
 // A Request is what a handler gets to know of its request.
@@ -67,9 +68,9 @@ func (rs *requests) nextMarker() []byte {
 	return append(append(field, byte(len(value))), value...)
 }
 
-// begin begins a request under the last marker, which cost so much.
-func (rs *requests) begin(cost int, one Request) {
-	rs.open = append(rs.open, openRequest{Request: one, marker: rs.last, cost: cost})
+// begin begins a request under the last marker, which cost so much. With bodyEnded it has none.
+func (rs *requests) begin(cost int, bodyEnded bool, one Request) {
+	rs.open = append(rs.open, openRequest{Request: one, marker: rs.last, cost: cost, bodyEnded: bodyEnded})
 }
 
 // take takes the marker out of r, and returns what it names, or nothing. The marker is the last field of
@@ -104,7 +105,14 @@ func (rs *requests) done(h *head.Head, gone bool) {
 	}
 }
 
-func (rs *requests) trailers(h *head.Head) []byte {
+// endBody notes the end of the body that came on stream.
+func (rs *requests) endBody(stream int) {
+	if i := rs.find(stream); i >= 0 {
+		rs.open[i].bodyEnded = true
+	}
+}
+
+func (rs *requests) trailers(h *head.Head) []head.Field {
 	i := rs.findHead(h)
 	if i < 0 {
 		return nil

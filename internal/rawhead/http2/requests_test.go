@@ -23,7 +23,7 @@ func TestMarker(t *testing.T) {
 	ss = &requests{observer: free{}}
 	for range 3 {
 		ss.nextMarker()
-		ss.begin(0, Request{Head: head.New(), Stream: 1})
+		ss.begin(0, false, Request{Head: head.New(), Stream: 1})
 	}
 	r := naming(2)
 	if ss.take(r).Head == nil || len(r.Header[markerKey]) != 1 || r.Header.Get(markerKey) != "its own" {
