@@ -48,16 +48,9 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	if hasBody || ask.delay > 0 {
 		control.SetWriteDeadline(time.Now().Add(ask.delay + responseTimeout))
 	}
-	if ask.delay > 0 && err == nil {
-		select {
-		case <-time.After(ask.delay):
-		case <-r.Context().Done():
-			rec.why = whyEnded(connOf(r), errors.New("the client went"))
-			panic(http.ErrAbortHandler) // or net/http would answer 200
-		case <-overload.Evicted(connOf(r)): // r's context isn't done with that while the next request waits to be read
-			rec.why = evicted
-			panic(http.ErrAbortHandler)
-		}
+	if ask.delay > 0 && err == nil && !wait(r, ask.delay) {
+		rec.why = whyEnded(connOf(r), errors.New("the client went"))
+		panic(http.ErrAbortHandler) // or net/http would answer 200
 	}
 	header := w.Header()
 	header["Cache-Control"] = noStore
@@ -96,6 +89,18 @@ var (
 	textType = []string{"text/plain; charset=utf-8"}
 	jsonType = []string{"application/json"}
 )
+
+// wait waits for d. It reports false where the client goes, or its connection is evicted.
+func wait(r *http.Request, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-r.Context().Done():
+		return false
+	case <-overload.Closed(connOf(r)): // r's context isn't done with that while the next request waits to be read
+		return false
+	}
+}
 
 // maxCounted is the longest body whose Content-Length net/http sets itself.
 const maxCounted = 2048

@@ -114,17 +114,12 @@ func logHandshake(nc net.Conn, err error) {
 	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %s: %s", peer, why) })
 }
 
-// evicted is why a connection ended that was evicted.
-const evicted = "closed to make room"
-
 // whyEnded says why nc ended, whose Read returned err.
 func whyEnded(nc net.Conn, err error) string {
-	select {
-	case <-overload.Evicted(nc):
-		return evicted
-	default:
-		return err.Error()
+	if overload.Evicted(nc) {
+		return "closed to make room"
 	}
+	return err.Error()
 }
 
 // peerOf returns peer, and for whom a proxy there says that it connects by h, or nil.

@@ -91,7 +91,7 @@ func serveOn(srv *http.Server, ln net.Listener, config *tls.Config, l *overload.
 		ln = handshake.Listener(ln, config, headTimeout, logHandshake)
 	}
 	noMemory := logging.Tally{What: "%d requests were refused for want of memory"}
-	return rawhead.Serve(srv, ln, rawhead.Options{Memory: l.Memory, Closed: overload.Evicted, Refused: func(r rawhead.Refusal) {
+	return rawhead.Serve(srv, ln, rawhead.Options{Memory: l.Memory, Closed: overload.Closed, Refused: func(r rawhead.Refusal) {
 		if r.NoMemory {
 			noMemory.Add(1)
 		}

@@ -15,7 +15,8 @@ import (
 type slot struct {
 	net.Conn
 	of      *slots
-	evicted chan struct{} // is closed when the connection is
+	closed  chan struct{} // once the connection is closed or evicted
+	evicted atomic.Bool
 
 	// These are set by each request, and read when a connection is to be evicted.
 	state atomic.Int32 // a State
@@ -49,12 +50,18 @@ func Note(nc net.Conn, state State) {
 	}
 }
 
-// Evicted returns a channel that is closed once nc is evicted. It is nil where nc has no slot.
-func Evicted(nc net.Conn) <-chan struct{} {
+// Closed returns a channel that is closed once nc is closed or evicted. It is nil where nc has no slot.
+func Closed(nc net.Conn) <-chan struct{} {
 	if s := slotOf(nc); s != nil {
-		return s.evicted
+		return s.closed
 	}
 	return nil
+}
+
+// Evicted reports whether nc was evicted.
+func Evicted(nc net.Conn) bool {
+	s := slotOf(nc)
+	return s != nil && s.evicted.Load()
 }
 
 // stamp returns t as a number, for an atomic.

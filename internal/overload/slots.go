@@ -70,7 +70,7 @@ func (ss *slots) acquire(ctx context.Context, nc net.Conn) (*slot, error) {
 			return nil, net.ErrClosed
 		}
 	}
-	s := &slot{Conn: nc, of: ss, evicted: make(chan struct{}), index: len(ss.held)}
+	s := &slot{Conn: nc, of: ss, closed: make(chan struct{}), index: len(ss.held)}
 	s.note(silent, time.Now())
 	ss.held = append(ss.held, s)
 	return s, nil
@@ -110,10 +110,10 @@ func compareSlots(a, b *slot) int {
 
 // evict closes the connection of s. ss.mu is to be held.
 func (ss *slots) evict(s *slot) {
+	s.evicted.Store(true)
 	ss.remove(s)
 	ss.closing++
 	s.closing = true
-	close(s.evicted)
 	s.Conn.Close()
 }
 
@@ -124,6 +124,7 @@ func (ss *slots) remove(s *slot) {
 	ss.held[s.index].index = s.index
 	ss.held[last], ss.held = nil, ss.held[:last]
 	s.index = -1
+	close(s.closed)
 }
 
 // evictSome evicts the n connections that are cheapest to lose, and returns how many it did. Those

@@ -90,6 +90,37 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+// A connection that is closed is told apart from one that is evicted.
+func TestClosed(t *testing.T) {
+	for what, test := range map[string]struct {
+		end     func(s *slot)
+		evicted bool
+	}{
+		"closed":            {func(s *slot) { s.Close() }, false},
+		"evicted":           {func(s *slot) { s.of.evict(s) }, true},
+		"evicted, and then": {func(s *slot) { s.of.evict(s); s.Close(); s.Close() }, true},
+	} {
+		s := take(newSlots(1), new(hanging))
+		select {
+		case <-Closed(s):
+			t.Errorf("%s: it is closed before", what)
+		default:
+		}
+		if Evicted(s) {
+			t.Errorf("%s: it is evicted before", what)
+		}
+		test.end(s)
+		select {
+		case <-Closed(s):
+		default:
+			t.Errorf("%s: it isn't closed", what)
+		}
+		if Evicted(s) != test.evicted {
+			t.Errorf("%s: evicted: %v", what, Evicted(s))
+		}
+	}
+}
+
 // A connection that wants a slot waits until the cheapest has had its stay, or one is let go of.
 func TestSlotsAreWaitedFor(t *testing.T) {
 	for what, test := range map[string]struct {

@@ -47,8 +47,8 @@ type Options struct {
 	// connection.
 	Refused func(Refusal)
 
-	// Closed returns a channel that is closed once somebody else than net/http has closed nc,
-	// which the listener gave.
+	// Closed returns a channel that is closed once nc is closed, which the listener gave, by net/http or by
+	// somebody else. Before net/http closes nc it is somebody else who has.
 	Closed func(nc net.Conn) <-chan struct{}
 }
 
