@@ -145,6 +145,7 @@ func attacks(path, slow string) []onslaught {
 		{name: "bombs whose windows get a byte at a time", conns: 200, sent: bomb(100, 0, 1000, path, "x"), again: window(100), pause: 100 * time.Millisecond},
 		{name: "streams with a delay", conns: 1000, sent: bomb(100, 0, 1, slow, "x"), reads: unread},
 		{name: "small answers, not read", conns: 600, sent: bomb(100, 0, 0, path, "x"), reads: unread},
+		{name: "small heads, not read", conns: 3000, sent: bomb(32, 3700, 1, path, "x"), reads: unread},
 		{name: "resets behind an error", conns: 600, sent: bomb(100, 0, 0, path, "x") + wire.Reset(1<<31-1) + resetAll(100), reads: unread},
 		{name: "bodies, not read", conns: 600, sent: wire.HTTP2NoWindow + upload(63), reads: unread},
 		{name: "trailers", conns: 600, sent: trailers(100, path), reads: unread},
