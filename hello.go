@@ -37,6 +37,10 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	if hasBody {
 		control.SetWriteDeadline(time.Now().Add(requestTimeout + responseTimeout))
 		status, err = dropBody(r)
+		r.Trailer = nil // net/http's map takes 80 times its size
+		if overload.Evicted(connOf(r)) {
+			rec.abort(evicted)
+		}
 	}
 	if err == nil {
 		if err = ask.parse(query); err != nil {
@@ -49,8 +53,7 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		control.SetWriteDeadline(time.Now().Add(ask.delay + responseTimeout))
 	}
 	if ask.delay > 0 && err == nil && !wait(r, ask.delay) {
-		rec.why = whyEnded(connOf(r), errors.New("the client went"))
-		panic(http.ErrAbortHandler) // or net/http would answer 200
+		rec.abort(whyEnded(connOf(r), errors.New("ended before the answer")))
 	}
 	header := w.Header()
 	header["Cache-Control"] = noStore
@@ -61,7 +64,6 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 	if proxied != nil {
 		header["Proxy-Protocol"] = []string{proxied.V1()}
 	}
-	lines, trailers := rawhead.Trailers(r)
 	switch shown := rec.head.OrView(r); {
 	case err != nil:
 		rec.why = err.Error()
@@ -69,17 +71,30 @@ func (h *handler) hello(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(rec, err)
 	case ask.json:
 		if rec.begin(status, jsonType, 0) {
-			shown.WriteJSON(rec, r, func(j head.JSON) { h.writeMembers(j, r, proxied, trailers) })
+			shown.WriteJSON(rec, r, func(j head.JSON) { h.writeMembers(j, r, proxied) })
 		}
-	case trailers != nil:
-		if rec.begin(status, textType, shown.TextLen(r)+len("\n")+len(lines)) {
+	default:
+		trailers := trailerText(r)
+		if rec.begin(status, textType, shown.TextLen(r)+len(trailers)) {
 			shown.WriteText(rec, r)
-			io.WriteString(rec, "\n")
-			rec.Write(lines)
+			if trailers != nil {
+				rec.Write(trailers)
+			}
 		}
-	case rec.begin(status, textType, shown.TextLen(r)):
-		shown.WriteText(rec, r)
 	}
+}
+
+// trailerText returns the trailers of r behind an empty line, or nil where there are none.
+func trailerText(r *http.Request) []byte {
+	lines, fields := rawhead.Trailers(r)
+	if lines == nil && fields == nil {
+		return nil
+	}
+	text := append([]byte("\n"), lines...)
+	for _, f := range fields {
+		text = f.AppendTo(text)
+	}
+	return text
 }
 
 // Values of response fields, shared because net/http only reads them.
@@ -175,9 +190,9 @@ func dropBody(r *http.Request) (status int, err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return http.StatusRequestTimeout, fmt.Errorf("request not sent within %v", requestTimeout)
 	case strings.HasSuffix(err.Error(), cutTrailers):
-		err = errors.New("trailers of over 4096 bytes, or cut off")
+		err = errors.New("trailers of over 4096 bytes, or not whole")
 	}
-	return http.StatusBadRequest, fmt.Errorf("request body: %s", whyEnded(connOf(r), err))
+	return http.StatusBadRequest, fmt.Errorf("request body: %w", err)
 }
 
 // cutTrailers is what net/http says of trailers over HTTP/1 that it doesn't get to the end of.

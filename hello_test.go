@@ -243,7 +243,7 @@ func TestBodies(t *testing.T) {
 		{"chunked", "Transfer-Encoding: chunked", chunk(4) + chunk(0), 200, ""},
 		{"chunked, largest", "Transfer-Encoding: chunked", chunk(maxBodyBytes) + chunk(0), 200, ""},
 		{"chunked, too large", "Transfer-Encoding: chunked", chunk(maxBodyBytes) + chunk(1) + chunk(0), 413, tooLarge},
-		{"trailers too long", "Transfer-Encoding: chunked", "0\r\nx: " + strings.Repeat("a", 5000) + "\r\n\r\n", 400, "request body: trailers of over 4096 bytes, or cut off\n"},
+		{"trailers too long", "Transfer-Encoding: chunked", "0\r\nx: " + strings.Repeat("a", 5000) + "\r\n\r\n", 400, "request body: trailers of over 4096 bytes, or not whole\n"},
 		{"chunked badly", "Transfer-Encoding: chunked", "x\r\n", 400, "request body: invalid byte in chunk length\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

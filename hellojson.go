@@ -12,8 +12,8 @@ import (
 
 // This file holds what the JSON form of /hello says beside the head: what arrived on the other layers.
 
-// writeMembers writes the members that come last. proxied and trailers are nil where none came.
-func (h *handler) writeMembers(j head.JSON, r *http.Request, proxied *proxyprotocol.Header, trailers []head.Field) {
+// writeMembers writes the members that come last. proxied is nil where none came.
+func (h *handler) writeMembers(j head.JSON, r *http.Request, proxied *proxyprotocol.Header) {
 	j.Members(",", "remoteAddr", r.RemoteAddr, "hostname", h.hostname[0])
 	if proxied != nil {
 		j.WriteString(`,"proxyProtocol":`)
@@ -29,8 +29,12 @@ func (h *handler) writeMembers(j head.JSON, r *http.Request, proxied *proxyproto
 		})
 	}
 	rawhead.WriteHTTP2(j, r)
-	if trailers != nil {
+	lines, fields := rawhead.Trailers(r)
+	if lines != nil {
+		fields = head.FieldsOf(string(lines))
+	}
+	if fields != nil {
 		j.WriteString(`,"trailers":`)
-		j.Fields(trailers)
+		j.Fields(fields)
 	}
 }

@@ -50,6 +50,12 @@ type recorder struct {
 // is moved through it.
 func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
 
+// abort ends the handler without an answer, and says why in the log.
+func (rec *recorder) abort(why string) {
+	rec.why = why
+	panic(http.ErrAbortHandler) // or net/http would answer 200
+}
+
 func (rec *recorder) WriteHeader(status int) {
 	if rec.status == 0 {
 		rec.status = status
@@ -114,10 +120,13 @@ func logHandshake(nc net.Conn, err error) {
 	logging.Later(len(why), func() { glog.Errorf("TLS handshake with %s: %s", peer, why) })
 }
 
+// evicted is why a connection ended that was evicted.
+const evicted = "closed to make room"
+
 // whyEnded says why nc ended, whose Read returned err.
 func whyEnded(nc net.Conn, err error) string {
 	if overload.Evicted(nc) {
-		return "closed to make room"
+		return evicted
 	}
 	return err.Error()
 }

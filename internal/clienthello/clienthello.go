@@ -97,15 +97,17 @@ func (h *Hello) WriteJSON(j head.JSON) {
 		}
 		j.WriteByte(']')
 	}
-	protocols := slices.Clone(h.alpn)
-	for i, protocol := range protocols {
-		if isGREASEName(protocol) {
-			protocols[i] = fmt.Sprintf("GREASE 0x%X", protocol)
+	j.WriteString(`,"alpn":[`)
+	for i, protocol := range h.alpn {
+		if i > 0 {
+			j.WriteByte(',')
 		}
+		if isGREASEName(protocol) {
+			protocol = fmt.Sprintf("GREASE 0x%X", protocol)
+		}
+		j.String(protocol)
 	}
-	j.WriteString(`,"alpn":`)
-	j.Strings(protocols)
-	j.WriteByte('}')
+	j.WriteString("]}")
 }
 
 // suiteNames are those of crypto/tls, whose CipherSuiteName makes the list anew for each.

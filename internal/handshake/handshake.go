@@ -83,7 +83,8 @@ func (c *boundedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 // NetConn returns the connection below, as a tls.Conn's does.
 func (c *boundedConn) NetConn() net.Conn { return c.Conn }
 
-// keepHello keeps the hello of a client. It is a tls.Config's GetConfigForClient, which stays with that Config.
+// keepHello keeps the hello of a client. It is a tls.Config's GetConfigForClient: by nil the handshake goes
+// on with that Config.
 func keepHello(info *tls.ClientHelloInfo) (*tls.Config, error) {
 	info.Conn.(*boundedConn).hello = clienthello.Keep(info)
 	return nil, nil

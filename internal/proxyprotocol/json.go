@@ -46,7 +46,7 @@ func (h *Header) WriteJSON(j head.JSON) {
 
 // writeTLVs writes an array. Of those in one of TLS none is nested further: there is none of TLS among them
 // (section 2.2.6), but a client could put 500 into each other. It copies no value: a header has room for
-// 1,360, and a client that reads nothing has 100 answers wait.
+// 1,361, and a client that reads nothing has 100 answers wait.
 func writeTLVs(j head.JSON, s string, nested bool) {
 	j.WriteByte('[')
 	begin := `{"type":"0x`

@@ -30,7 +30,7 @@ type listener struct {
 // Listener returns ln, whose connections may begin with a header, or must where that is required. The
 // header is read with the first Read of a connection, and a deadline of that Read holds for it too. A
 // connection whose header is wrong, or missing where required, ends. failed is told of it, with the first line
-// of what came, or all of a header of version 2, unless nothing came.
+// of what came, or 16 bytes where that is version 2, unless nothing came.
 func Listener(ln net.Listener, required bool, failed func(nc net.Conn, line []byte, err error)) net.Listener {
 	return listener{ln, required, failed}
 }
@@ -145,9 +145,9 @@ const readAhead = 512
 
 // fail tells why the connection ends, on which got came. It returns an error on which net/http answers nothing.
 func (c *conn) fail(got []byte, why error) error {
-	line := got
-	if !bytes.HasPrefix(got, proxyproto.SIGV2) {
-		line, _, _ = bytes.Cut(got, []byte("\n"))
+	line := got[:min(len(got), fixedV2)] // not more: a request with credentials may be behind it
+	if !bytes.HasPrefix(got, proxyproto.SIGV2[:min(len(got), len(proxyproto.SIGV2))]) {
+		line, _, _ = bytes.Cut(bytes.TrimLeft(got, "\r\n"), []byte("\n"))
 		line = bytes.TrimSuffix(line, []byte("\r"))
 	}
 	c.of.failed(c, line, why)

@@ -143,9 +143,10 @@ func (a *account) Refused(r http2.Refused) {
 				one.RequestURI = cut(f.Value)
 			}
 		}
-		if one.Method != "" || one.RequestURI != "" { // else it is trailers with a pseudo-field
-			told.Line, told.Head = []byte(cut(head.RequestLine(&one))), shown.Lines(&one)
+		if one.Method != "" || one.RequestURI != "" { // else it may be trailers with a pseudo-field
+			told.Line = []byte(cut(head.RequestLine(&one)))
 		}
+		told.Head = shown.Lines(&one)
 	}
 	a.tell(told)
 }

@@ -8,29 +8,20 @@ import (
 
 // This file holds what a handler gets to know beside its request's head.
 
-// Trailers returns the trailers of r as they arrived: the field lines, each ended by LF, and their fields. They
-// are as large as a head may be at most, and over HTTP/1 4 KiB. It returns nil where there are none, or where
-// they aren't known. It is to be called by the handler, once it has read the body to its end. It clears
-// r.Trailer: net/http's map takes 80 times its size.
+// Trailers returns the trailers of r as they arrived: over HTTP/1 lines, each ended by LF, and over HTTP/2 fields.
+// They are as large as a head may be at most, and over HTTP/1 4 KiB. It returns nil where there are none, or where
+// they aren't known. It is to be called by the handler, once it has read the body to its end.
 func Trailers(r *http.Request) (lines []byte, fields []head.Field) {
-	r.Trailer = nil
 	c, one := connAndRequest(r)
 	if c == nil {
 		return nil, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.http2 == nil {
-		if lines = c.http1.Trailers(); lines != nil {
-			fields = head.FieldsOf(string(lines))
-		}
-		return lines, fields
+	if c.http2 != nil {
+		return nil, c.http2.Trailers(one.head)
 	}
-	fields = c.http2.Trailers(one.head)
-	for _, f := range fields {
-		lines = f.AppendTo(lines)
-	}
-	return lines, fields
+	return c.http1.Trailers(), nil
 }
 
 // WriteHTTP2 writes what the client of r announced of itself over HTTP/2, as a member http2, after a comma.

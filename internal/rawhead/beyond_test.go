@@ -20,10 +20,10 @@ func showBeyond(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	lines, fields := Trailers(r)
-	fmt.Fprintf(w, "%s %q", r.URL.Path, lines)
-	if len(fields) != len(head.FieldsOf(string(lines))) || r.Trailer != nil {
-		fmt.Fprintf(w, ", %q and %q", fields, r.Trailer)
+	for _, f := range fields {
+		lines = f.AppendTo(lines)
 	}
+	fmt.Fprintf(w, "%s %q", r.URL.Path, lines)
 	new(head.Head).WriteJSON(io.Discard, r, func(j head.JSON) {
 		j.Flush()
 		j.Reset(w)

@@ -34,7 +34,7 @@ type tracker interface {
 type conn struct {
 	*thriftyConn
 	of     *server
-	closed <-chan struct{}      // once somebody else has closed the connection; may be nil
+	closed <-chan struct{}      // once the connection is closed, by anyone; may be nil
 	tls    *tls.ConnectionState // of one that agreed on HTTP/2; else nil
 
 	rest      []byte      // received, not yet handed on; net/http never has two Reads under way

@@ -47,8 +47,8 @@ type Options struct {
 	// connection.
 	Refused func(Refusal)
 
-	// Closed returns a channel that is closed once nc is closed, which the listener gave, by net/http or by
-	// somebody else. Before net/http closes nc it is somebody else who has.
+	// Closed returns a channel that is closed with nc, which the listener gave, whoever closes it. Where it is
+	// before net/http closes nc, the log says that somebody else did.
 	Closed func(nc net.Conn) <-chan struct{}
 }
 

@@ -160,6 +160,8 @@ func TestReasonsOfHTTP2(t *testing.T) {
 		{block(frame.EndStream, wire.Literal("x", "1"), wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "/hello")), line, malformed + "pseudo-field :method behind a field"},
 		{block(frame.EndStream, wire.Indexed(2), wire.LiteralOf(4, "/hello")), line, malformed + "no pseudo-field :scheme"},
 		{block(frame.EndStream, wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "secret")), "GET secret HTTP/2.0", malformed + "pseudo-field :path is malformed"},
+		{block(frame.EndStream, wire.Indexed(2), wire.Indexed(6), wire.LiteralOf(4, "/%zz")), "GET /%zz HTTP/2.0", malformed + "pseudo-field :path is malformed"},
+		{block(frame.EndStream, append(asked, wire.Literal("te", ""), wire.Literal("X", "1"))...), line, malformed + `field name "X" has a letter in upper case`},
 		{with("connection", "close"), line, "400 field \"connection\" isn't for HTTP/2"},
 		{with("te", "gzip"), line, "400 field \"te\" may only be \"trailers\" over HTTP/2"},
 		{wire.CutIntoFrames(1, 16000, wire.Block(append(asked, slices.Repeat([]wire.Coded{wire.Literal("x", strings.Repeat("a", wire.TestHead/2))}, 4)...)...)), "", "431 request head over 65536 bytes, counting 32 more for each field"},
@@ -187,7 +189,7 @@ func TestReasonsOfHTTP2(t *testing.T) {
 	for n := range testStreams + 1 { // whose bodies don't end
 		p.Send(wire.FrameOf(frame.Headers, frame.EndHeaders, 2*n+1, wire.Block(wire.Asked4...)), wire.Cuts["whole"])
 	}
-	if r, want := <-told, fmt.Sprintf("stream %d reset with REFUSED_STREAM: %d requests are open", 2*testStreams+1, testStreams+1); r.Reason != want {
+	if r, want := <-told, fmt.Sprintf("stream %d reset with REFUSED_STREAM; %d requests are open", 2*testStreams+1, testStreams+1); r.Reason != want {
 		t.Errorf("%q is told of one too many, want %q", r.Reason, want)
 	}
 	p.Conn.Close()

@@ -167,7 +167,7 @@ func (h *Tracker) endTrailers() {
 	case !ok:
 		h.end()
 		return
-	case h.endStream && !one.bodyEnded && !slices.ContainsFunc(*h.fields, func(f head.Field) bool { return malformedField(f) != "" }): // else net/http refuses them
+	case h.endStream && !one.bodyEnded: // else net/http refuses them
 		one.trailers = append(one.trailers, *h.fields...)
 	}
 	one.bodyEnded = true

@@ -31,7 +31,6 @@ var errorCodes = []string{"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_
 const (
 	noError          = 0
 	streamClosed     = 5
-	refusedStream    = 7
 	compressionError = 9
 )
 
@@ -72,11 +71,11 @@ func refusal(f frame.Frame, one *openRequest, open int, last frame.Frame) (r Ref
 	switch {
 	case f.Kind() == frame.Reset:
 		r.Reason = fmt.Sprintf("stream %d reset with %s", f.Stream(), nameOf(errorCode(f)))
-		if errorCode(f) == refusedStream {
-			why = fmt.Sprintf("%d requests are open", open)
-		}
-		if why != "" {
+		switch {
+		case why != "":
 			r.Reason += ": " + why
+		case open > 1: // perhaps too many
+			r.Reason += fmt.Sprintf("; %d requests are open", open)
 		}
 		return r, true
 	case one.As == TooLarge:
@@ -126,7 +125,7 @@ func malformed(fields []head.Field) string {
 		}
 	}
 	if path := seen["path"]; path != "" && path != "*" {
-		if _, err := url.ParseRequestURI(path); err != nil || path[0] != '/' {
+		if _, err := url.ParseRequestURI(path); err != nil {
 			return "pseudo-field :path is malformed"
 		}
 	}

@@ -62,14 +62,23 @@ func TestResetBeforeHandler(t *testing.T) {
 	for code, want := range map[string]string{
 		"\x01": "stream 1 reset with PROTOCOL_ERROR",
 		"\x05": "",
-		"\x07": "stream 1 reset with REFUSED_STREAM: 1 requests are open",
+		"\x07": "stream 1 reset with REFUSED_STREAM",
 	} {
-		told := []Refused{{}}
-		h := New(1000, false, listening{told: &told})
-		h.Feed(make([]byte, 1000), []byte(frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 1, "\x82\x86\x84\x41\x01a")))
-		h.Sent([]byte(frameOf(frame.Reset, 0, 1, "\x00\x00\x00"+code)))
-		if got := told[len(told)-1].Reason; got != want {
-			t.Errorf("with code %q %q is told, want %q", code, got, want)
+		for open, more := range map[int]string{1: "", 2: "; 2 requests are open"} {
+			told := []Refused{{}}
+			h := New(1000, false, listening{told: &told})
+			for i := range open {
+				h.Feed(make([]byte, 1000), []byte(frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 2*i+1, "\x82\x86\x84\x41\x01a")))
+			}
+			h.Sent([]byte(frameOf(frame.Reset, 0, 1, "\x00\x00\x00"+code)))
+			if want != "" {
+				more = want + more
+			} else {
+				more = ""
+			}
+			if got := told[len(told)-1].Reason; got != more {
+				t.Errorf("with code %q, and %d requests, %q is told, want %q", code, open, got, more)
+			}
 		}
 	}
 }
@@ -93,6 +102,7 @@ func TestTrailersTaken(t *testing.T) {
 	for what, test := range map[string]struct{ sent, want string }{
 		"behind a request":            {open + trailers, "[{x 1}]"},
 		"behind a body":               {open + frameOf(frame.Data, 0, 1, "a") + trailers, "[{x 1}]"},
+		"behind PRIORITY":             {open + frameOf(2, frame.EndStream, 1, "\x00\x00\x00\x00\x01") + trailers, "[{x 1}]"},
 		"in two frames":               {open + frameOf(frame.Headers, frame.EndStream, 1, x[:2]) + frameOf(frame.Continuation, frame.EndHeaders, 1, x[2:]), "[{x 1}]"},
 		"behind the end of a request": {block(frame.EndStream, asked) + trailers, "[]"},
 		"behind the end of a body":    {open + frameOf(frame.Data, frame.EndStream, 1, "a") + trailers, "[]"},

@@ -68,7 +68,7 @@ func (rs *requests) nextMarker() []byte {
 	return append(append(field, byte(len(value))), value...)
 }
 
-// begin begins a request under the last marker, which cost so much. With bodyEnded it has none.
+// begin begins a request under the last marker, which cost so much. With bodyEnded no body follows.
 func (rs *requests) begin(cost int, bodyEnded bool, one Request) {
 	rs.open = append(rs.open, openRequest{Request: one, marker: rs.last, cost: cost, bodyEnded: bodyEnded})
 }
