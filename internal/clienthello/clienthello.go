@@ -84,30 +84,33 @@ func (h *Hello) WriteJSON(j head.JSON) {
 		{"groups", h.groups, func(n uint16) string { return known(n, "CurveID", tls.CurveID(n)) }},
 		{"signatureSchemes", h.schemes, func(n uint16) string { return known(n, "SignatureScheme", tls.SignatureScheme(n)) }},
 	} {
-		j.WriteString(`,"` + list.name + `":[`)
-		for i, n := range list.numbers { // one by one: a client that reads slowly is to hold no list of names
-			if i > 0 {
-				j.WriteByte(',')
-			}
+		writeNames(j, list.name, list.numbers, func(n uint16) string {
 			if isGREASE(n) {
-				j.String("GREASE " + number(n))
-			} else {
-				j.String(list.nameOf(n))
+				return "GREASE " + number(n)
 			}
-		}
-		j.WriteByte(']')
+			return list.nameOf(n)
+		})
 	}
-	j.WriteString(`,"alpn":[`)
-	for i, protocol := range h.alpn {
+	writeNames(j, "alpn", h.alpn, func(protocol string) string {
+		if isGREASEName(protocol) {
+			return fmt.Sprintf("GREASE 0x%X", protocol)
+		}
+		return protocol
+	})
+	j.WriteByte('}')
+}
+
+// writeNames writes a member that is the array of list's names. It makes one after the other: a client that
+// reads slowly is to hold no list of them.
+func writeNames[T any](j head.JSON, member string, list []T, nameOf func(T) string) {
+	j.WriteString(`,"` + member + `":[`)
+	for i, one := range list {
 		if i > 0 {
 			j.WriteByte(',')
 		}
-		if isGREASEName(protocol) {
-			protocol = fmt.Sprintf("GREASE 0x%X", protocol)
-		}
-		j.String(protocol)
+		j.String(nameOf(one))
 	}
-	j.WriteString("]}")
+	j.WriteByte(']')
 }
 
 // suiteNames are those of crypto/tls, whose CipherSuiteName makes the list anew for each.

@@ -101,12 +101,6 @@ func malformed(fields []head.Field) string {
 			if why := malformedField(f); why != "" {
 				return why
 			}
-			switch {
-			case slices.Contains(ofConnection, f.Name):
-				return fmt.Sprintf("field %q isn't for HTTP/2", f.Name)
-			case f.Name == "te" && f.Value != "trailers" && f.Value != "": // as net/http has it
-				return `field "te" may only be "trailers" over HTTP/2`
-			}
 			continue
 		case !slices.Contains([]string{"method", "path", "scheme", "authority", "protocol"}, name):
 			return fmt.Sprintf("pseudo-field %.60q isn't one of a request", f.Name)
@@ -124,7 +118,7 @@ func malformed(fields []head.Field) string {
 			return "no pseudo-field :" + name
 		}
 	}
-	if path := seen["path"]; path != "" && path != "*" {
+	if path := seen["path"]; path != "" {
 		if _, err := url.ParseRequestURI(path); err != nil {
 			return "pseudo-field :path is malformed"
 		}
@@ -144,6 +138,10 @@ func malformedField(f head.Field) string {
 		return fmt.Sprintf("field name %.60q has an invalid character", f.Name)
 	case hasControl(f.Value):
 		return fmt.Sprintf("field %.60q: its value has an invalid character", f.Name)
+	case slices.Contains(ofConnection, f.Name):
+		return fmt.Sprintf("field %q isn't for HTTP/2", f.Name)
+	case f.Name == "te" && f.Value != "trailers" && f.Value != "": // as net/http has it
+		return `field "te" may only be "trailers" over HTTP/2`
 	}
 	return ""
 }

@@ -59,26 +59,26 @@ func TestWhatIsNoRefusal(t *testing.T) {
 
 // A reset of a request that no handler has yet says no more of it than is known: a handler may get it still.
 func TestResetBeforeHandler(t *testing.T) {
-	for code, want := range map[string]string{
-		"\x01": "stream 1 reset with PROTOCOL_ERROR",
-		"\x05": "",
-		"\x07": "stream 1 reset with REFUSED_STREAM",
+	for _, test := range []struct {
+		code byte
+		open int
+		want string
+	}{
+		{1, 1, "stream 1 reset with PROTOCOL_ERROR"},
+		{1, 2, "stream 1 reset with PROTOCOL_ERROR; 2 requests are open"},
+		{5, 1, ""},
+		{5, 2, ""},
+		{7, 1, "stream 1 reset with REFUSED_STREAM"},
+		{7, 2, "stream 1 reset with REFUSED_STREAM; 2 requests are open"},
 	} {
-		for open, more := range map[int]string{1: "", 2: "; 2 requests are open"} {
-			told := []Refused{{}}
-			h := New(1000, false, listening{told: &told})
-			for i := range open {
-				h.Feed(make([]byte, 1000), []byte(frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 2*i+1, "\x82\x86\x84\x41\x01a")))
-			}
-			h.Sent([]byte(frameOf(frame.Reset, 0, 1, "\x00\x00\x00"+code)))
-			if want != "" {
-				more = want + more
-			} else {
-				more = ""
-			}
-			if got := told[len(told)-1].Reason; got != more {
-				t.Errorf("with code %q, and %d requests, %q is told, want %q", code, open, got, more)
-			}
+		told := []Refused{{}}
+		h := New(1000, false, listening{told: &told})
+		for i := range test.open {
+			h.Feed(make([]byte, 1000), []byte(frameOf(frame.Headers, frame.EndHeaders|frame.EndStream, 2*i+1, "\x82\x86\x84\x41\x01a")))
+		}
+		h.Sent([]byte(frameOf(frame.Reset, 0, 1, "\x00\x00\x00"+string(test.code))))
+		if got := told[len(told)-1].Reason; got != test.want {
+			t.Errorf("with code %d, and %d requests, %q is told, want %q", test.code, test.open, got, test.want)
 		}
 	}
 }
